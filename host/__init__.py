@@ -1,0 +1,1 @@
+"""What the kernel offers: signalfd, pidfd, prctl, process identities and trees, atomic files, clocks."""

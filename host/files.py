@@ -1,0 +1,56 @@
+"""Files that are whole or absent (pitfall P60), and the opening of files that others may have tampered with."""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes | str, mode: int = 0o644) -> None:
+    """Replace `path` by `data`: temporary name, fsync, rename, fsync of the directory.
+
+    Raises:
+        OSError: when it could not be written; `path` then holds what it held before.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and creations in `path` durable; file systems that cannot are left alone."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_bounded(path: Path, limit_bytes: int, *, tail: bool = False) -> str:
+    """Return at most `limit_bytes` of a regular file as text, "" when it is absent or not a regular file.
+
+    Foreign bytes are replaced (P99); links are not followed; with `tail` the end is read instead of the beginning.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        if tail and status.st_size > limit_bytes:
+            stream.seek(status.st_size - limit_bytes)
+        return stream.read(limit_bytes).decode("utf-8", "replace")

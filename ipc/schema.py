@@ -1,0 +1,432 @@
+"""All messages of the bus, their tasks, results and observations (DESIGN 3).
+
+Frozen dataclasses; fields are str, int, float, bool, tuples of these, and other messages. Times are seconds, sizes are
+bytes, names carry the unit. `Hello` carries SCHEMA_VERSION; a peer of another version is refused by the supervisor.
+Every task can be carried out twice with the same outcome: that is what lets a lease be issued again after a death.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+SCHEMA_VERSION = 1
+
+#: The four roles, in the order in which they are started (and, reversed, stopped).
+ROLES = ("reporter", "stager", "runner", "monitor")
+
+
+# ---------------------------------------------------------------- parts of tasks and results
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One way to move a file: a copy tool with a source and a destination (paths or URLs)."""
+
+    copytool: str
+    source: str
+    destination: str
+    endpoint: str = ""
+    surl: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """One file to move; `copies` are tried in order until one ends with the right size and checksum.
+
+    `kind` is input, transform, output or log. `size_bytes` is -1 and `checksum` ("adler32:0a1b2c3d" or "md5:...") is
+    empty where unknown. A transfer with `missing_ok` whose source does not exist ends with status "missing".
+    `mode` (for example 0o755) is set on the destination when not 0. `link` (when not empty) is a path where a symbolic
+    link to the destination is made.
+    """
+
+    lfn: str
+    kind: str
+    copies: tuple[Copy, ...]
+    size_bytes: int = -1
+    checksum: str = ""
+    missing_ok: bool = False
+    mode: int = 0
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferredFile:
+    """How one transfer ended: status "transferred" or "missing"; checksum as in Transfer."""
+
+    lfn: str
+    kind: str
+    status: str
+    size_bytes: int = 0
+    checksum: str = ""
+    copytool: str = ""
+    endpoint: str = ""
+    surl: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFile:
+    """A small file to write into a job directory: name relative to it, text, permission bits."""
+
+    name: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One environment variable of the payload."""
+
+    name: str
+    value: str
+
+
+# ---------------------------------------------------------------- tasks, each belongs to one role
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchQueue:
+    """reporter: get the queue and storage descriptions; sources (paths or URLs) are tried in order."""
+
+    queue: str
+    queue_sources: tuple[str, ...]
+    storage_sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquireJob:
+    """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendUpdate:
+    """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`."""
+
+    sequence: int
+    call: str
+    body: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareJob:
+    """runner: make the job directory and the control directory (0700), write the files given."""
+
+    job_dir: str
+    control_dir: str
+    files: tuple[TextFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageIn:
+    """stager: bring the inputs (and a transform by URL) to the job directory, several at a time."""
+
+    job_dir: str
+    transfers: tuple[Transfer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOut:
+    """stager: bring the outputs to their destinations."""
+
+    job_dir: str
+    transfers: tuple[Transfer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferLog:
+    """stager: pack the job directory (without `exclude`, plus `extras`) and transfer the archive.
+
+    The archive is made at `archive_path` with the single top directory `top_name`. `deadline_s` (when > 0) bounds the
+    whole task from the moment it is assigned.
+    """
+
+    job_dir: str
+    archive_path: str
+    top_name: str
+    exclude: tuple[str, ...]
+    extras: tuple[str, ...]
+    transfer: Transfer
+    deadline_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanUp:
+    """stager: remove a job's directories; only paths below `root` are touched, links are not followed."""
+
+    root: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPayload:
+    """runner: start the payload once, or take over the one that a runner before started (DESIGN 2).
+
+    `command` is the payload's own shell line, run in `job_dir`. The claim, the identities and the exit status are kept
+    in `control_dir`, outside the payload's reach.
+    """
+
+    job_id: int
+    job_dir: str
+    control_dir: str
+    command: str
+    environment: tuple[Variable, ...]
+    stdout: str = "payload.stdout"
+    stderr: str = "payload.stderr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillPayload:
+    """runner: end the payload's whole tree: TERM, `grace_s`, KILL; done when nothing of it is left."""
+
+    job_dir: str
+    control_dir: str
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """monitor: measure the job and hold its limits until the task is cancelled. A limit of 0 is off.
+
+    `wall_limit_s` counts from the payload's start, `until_wall` is an epoch time after which the slot ends.
+    """
+
+    job_id: int
+    job_dir: str
+    control_dir: str
+    outputs: tuple[str, ...] = ()
+    wall_limit_s: float = 0.0
+    until_wall: float = 0.0
+    free_disk_bytes: int = 0
+    silence_limit_s: float = 0.0
+    work_dir_bytes: int = 0
+
+
+Task: TypeAlias = (
+    FetchQueue
+    | AcquireJob
+    | SendUpdate
+    | PrepareJob
+    | StageIn
+    | StageOut
+    | TransferLog
+    | CleanUp
+    | RunPayload
+    | KillPayload
+    | Watch
+)
+
+
+# ---------------------------------------------------------------- results, one kind for each task
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFetched:
+    """The queue's description (JSON text of one object) and that of the storages it names (JSON text)."""
+
+    queue_text: str
+    storage_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAcquired:
+    """A job definition (JSON text of one flat object), as the source gave it."""
+
+    definition: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoJob:
+    """The source answered that there is no job; `end` when it will never have one (a file source, read to its end)."""
+
+    reason: str
+    end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateAnswered:
+    """The sink's answer: `stored` when the update counts as delivered, `command` as sent back ("" for none)."""
+
+    stored: bool
+    command: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The job's directories exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """All transfers of a StageIn or StageOut ended well (or were missing where that is allowed)."""
+
+    files: tuple[TransferredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTransferred:
+    """The log archive is at its destination."""
+
+    file: TransferredFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanedUp:
+    """The directories are gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadEnded:
+    """The payload is over and diagnosed: `error_code` 0 when it ended well."""
+
+    exit_code: int
+    signal: int
+    error_code: int
+    error_diag: str
+    exe_error_code: int = 0
+    exe_error_diag: str = ""
+    job_report: str = ""
+    log_extract: str = ""
+    cpu_time_s: int = 0
+    wall_time_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadKilled:
+    """Nothing of the payload's tree is left; `left` names processes that outlived SIGKILL (D state)."""
+
+    left: tuple[str, ...] = ()
+
+
+Result: TypeAlias = (
+    QueueFetched
+    | JobAcquired
+    | NoJob
+    | UpdateAnswered
+    | Prepared
+    | Staged
+    | LogTransferred
+    | CleanedUp
+    | PayloadEnded
+    | PayloadKilled
+)
+
+
+# ---------------------------------------------------------------- observations: facts while a task goes on
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadStarted:
+    """The payload process exists."""
+
+    pid: int
+    started_wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down."""
+
+    cpu_time_s: int = 0
+    cores: float = 0.0
+    processes: int = 0
+    max_pss_kb: int = -1
+    avg_pss_kb: int = -1
+    max_rss_kb: int = -1
+    avg_rss_kb: int = -1
+    max_vmem_kb: int = -1
+    avg_vmem_kb: int = -1
+    max_swap_kb: int = -1
+    avg_swap_kb: int = -1
+    work_dir_bytes: int = 0
+    free_disk_bytes: int = 0
+    wall_time_s: float = 0.0
+    silence_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitExceeded:
+    """A limit of the Watch was passed: the job must end with this code."""
+
+    code: int
+    diag: str
+
+
+Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded
+
+
+# ---------------------------------------------------------------- the envelope
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the work under a lease is; for people and for the journal's readers, never for decisions."""
+
+    lease: str
+    step: str
+    name: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    files_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """supervisor -> worker: carry out `task` under `lease` ("<task key>/<attempt>/<incarnation>")."""
+
+    lease: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """supervisor -> worker: stop the work under `lease`, answer nothing; unknown leases are ignored."""
+
+    lease: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """supervisor -> worker: leave; whatever is under way is given up (the payload is never touched)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """worker -> supervisor: ready to work."""
+
+    schema: int
+    role: str
+    incarnation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """worker -> supervisor: sign of life from the worker's own loop, with what moves."""
+
+    progress: tuple[Progress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """worker -> supervisor: a fact about the work under `lease`."""
+
+    lease: str
+    observation: Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """worker -> supervisor: the work under `lease` is done."""
+
+    lease: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """worker -> supervisor: the work under `lease` failed with a catalogue code; `retry` when doing it again may help."""
+
+    lease: str
+    code: int
+    diag: str
+    retry: bool = False
+
+
+ToWorker: TypeAlias = Assign | Cancel | Stop
+ToSupervisor: TypeAlias = Hello | Beat | Observed | Done | Failed
+Message: TypeAlias = ToWorker | ToSupervisor
