@@ -13,7 +13,7 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_CHILD_SUBREAPER = 36
 _SFD_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK
-_RECORD = struct.Struct("=Iii I i I I I i i I 84x")  # struct signalfd_siginfo up to ssi_trapno, 128 bytes in all
+_RECORD = struct.Struct("=IiiII108x")  # struct signalfd_siginfo: signo, errno, code, pid, uid; 128 bytes in all
 
 #: The signals that the supervisor and the guardian read (DESIGN 5); KILL and STOP cannot be.
 TRAPPED = tuple(
@@ -101,7 +101,7 @@ def read_signals(descriptor: int) -> list[SignalRecord]:
         except BlockingIOError:
             return records
         for start in range(0, len(data), 128):
-            number, _, _, pid, uid, *_rest = _RECORD.unpack(data[start : start + 128])
+            number, _errno, _code, pid, uid = _RECORD.unpack(data[start : start + 128])
             records.append(SignalRecord(number, pid, uid))
 
 

@@ -1,0 +1,152 @@
+"""The supervisor's end of the bus: a ROUTER, its CurveZMQ keys and the door-keeper (ZAP) for them (DESIGN 3).
+
+Keys are made in memory and given to each worker through the fork; an incarnation that was given up has its key
+withdrawn. No message can stop the supervisor: whatever is not a valid message of a known incarnation is counted and
+dropped. Nothing here blocks: what a peer does not take at once is refused, and the caller hears of it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from ipc.codec import MessageError, decode, encode
+from ipc.schema import ToSupervisor, ToWorker
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+HIGH_WATER_MARK = 1000
+MAX_IPC_PATH_BYTES = 107
+_ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Who sent a message: a role and the incarnation of its worker."""
+
+    role: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What one incarnation of a worker needs to join the bus; passed through memory only."""
+
+    endpoint: str
+    identity: bytes
+    server_key: bytes = b""
+    public_key: bytes = b""
+    secret_key: bytes = b""
+
+
+def routing_id(role: str, incarnation: int) -> bytes:
+    """Return the routing id: the role and the generation (pitfall P49)."""
+    return f"{role}.{incarnation}".encode()
+
+
+class Bus:
+    """Bind, invite, receive, send. With a `run_dir` the bus is an ipc socket with CURVE; without, it is inproc."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], run_dir: Path | None) -> None:
+        """Open the sockets.
+
+        Raises:
+            ValueError: when the path is too long for an ipc socket; the text names it.
+        """
+        self.dropped: Counter[str] = Counter()
+        self._context = context
+        self._secure = run_dir is not None
+        self._allowed: dict[bytes, Address] = {}
+        self.door = context.socket(zmq.REP)
+        self.door.linger = 0
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.linger = 0
+        self.socket.router_mandatory = 1
+        self.socket.sndhwm = HIGH_WATER_MARK
+        self.socket.rcvhwm = HIGH_WATER_MARK
+        self.socket.maxmsgsize = MAX_MESSAGE_BYTES
+        self.socket.sndtimeo = 0
+        self.socket.rcvtimeo = 0
+        if run_dir is None:
+            self.endpoint = f"inproc://bulkhead-{id(self)}"
+            self._server_key = b""
+        else:
+            path = run_dir / "bus"
+            if len(bytes(path)) > MAX_IPC_PATH_BYTES:
+                raise ValueError(f"the path of the bus is longer than {MAX_IPC_PATH_BYTES} bytes: {path}")
+            self.endpoint = f"ipc://{path}"
+            self._server_key, secret = zmq.curve_keypair()
+            self.door.bind(_ZAP_ENDPOINT)
+            self.socket.curve_secretkey = secret
+            self.socket.curve_publickey = self._server_key
+            self.socket.curve_server = 1
+            self.socket.zap_domain = b"bulkhead"
+        self.socket.bind(self.endpoint)
+
+    def invite(self, role: str, incarnation: int) -> Invitation:
+        """Return an invitation for a new incarnation; invitations to earlier ones of that role are withdrawn."""
+        self._allowed = {key: address for key, address in self._allowed.items() if address.role != role}
+        identity = routing_id(role, incarnation)
+        if not self._secure:
+            self._allowed[identity] = Address(role, incarnation)
+            return Invitation(self.endpoint, identity)
+        public, secret = zmq.curve_keypair()
+        self._allowed[public] = Address(role, incarnation)
+        return Invitation(self.endpoint, identity, self._server_key, public, secret)
+
+    def answer_door(self) -> None:
+        """Let in the peers that hold a key that was given out (and not withdrawn); never raises for what they send."""
+        while True:
+            try:
+                frames = self.door.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            request_id = frames[1] if len(frames) > 1 else b""
+            # ZAP 1.0: version, request id, domain, address, identity, mechanism, credentials (the raw public key).
+            known = len(frames) == 7 and frames[5] == b"CURVE" and zmq.utils.z85.encode(frames[6]) in self._allowed
+            if not known:
+                self.dropped["stranger"] += 1
+            status = (b"200", b"OK") if known else (b"400", b"no such key")
+            self.door.send_multipart([b"1.0", request_id, *status, b"", b""])
+
+    def receive(self) -> tuple[Address, ToSupervisor] | None:
+        """Return the next valid message of a current incarnation, None when none is waiting."""
+        while True:
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return None
+            except zmq.ZMQError as error:
+                self.dropped[f"receive: {error}"] += 1
+                return None
+            message = self._open(frames)
+            if message is not None:
+                return message
+
+    def _open(self, frames: list[bytes]) -> tuple[Address, ToSupervisor] | None:
+        if len(frames) != 2:
+            self.dropped["frames"] += 1
+            return None
+        address = next((a for a in self._allowed.values() if routing_id(a.role, a.incarnation) == frames[0]), None)
+        if address is None:
+            self.dropped["unknown sender"] += 1
+            return None
+        try:
+            return address, decode(frames[1], ToSupervisor)
+        except MessageError as error:
+            self.dropped[f"{address.role}: {error}"[:200]] += 1
+            return None
+
+    def send(self, address: Address, message: ToWorker) -> bool:
+        """Hand a message over; False when that incarnation is not there or takes nothing (it is dead or stuck)."""
+        try:
+            self.socket.send_multipart([routing_id(address.role, address.incarnation), encode(message)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            self.dropped[f"send: {error}"] += 1
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the sockets; what was not sent is lost."""
+        self.socket.close(0)
+        self.door.close(0)
