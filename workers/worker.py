@@ -32,6 +32,7 @@ from ipc.schema import (
 )
 
 STOP_LINGER_MS = 200
+ACTIVE_BEAT_S = 0.5
 
 
 class Duty(Protocol):
@@ -121,9 +122,11 @@ def serve(link: Link, post: Post, make_duty: Callable[[Desk], Duty]) -> None:
     link.send(Hello(schema=SCHEMA_VERSION, role=post.role, incarnation=post.incarnation, pid=os.getpid()))
     duty = make_duty(desk)
     desk.show("idle")
-    next_beat = now().mono + post.beat_s
+    last_beat = now().mono
     try:
         while True:
+            # While bytes move the beats come faster, for the people who watch; an idle worker hardly wakes.
+            next_beat = last_beat + (min(post.beat_s, ACTIVE_BEAT_S) if duty.progress() else post.beat_s)
             deadline = duty.next_deadline()
             wake_at = next_beat if deadline is None else min(next_beat, deadline)
             ready = dict(desk.poller.poll(wait_ms(wake_at, now().mono)))
@@ -137,7 +140,7 @@ def serve(link: Link, post: Post, make_duty: Callable[[Desk], Duty]) -> None:
             duty.tick(moment)
             if moment.mono >= next_beat:
                 link.send(Beat(progress=duty.progress()))
-                next_beat = moment.mono + post.beat_s
+                last_beat = moment.mono
     finally:
         duty.stop()
         link.close(STOP_LINGER_MS)
