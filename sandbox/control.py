@@ -111,15 +111,16 @@ class Control:
     async def down(self, request: web.Request) -> web.StreamResponse:
         """Close the pilot's door for `seconds`, or (null) until /sandbox/up.
 
-        Asked through the control door it is closed when the answer comes; asked through the pilot's own door,
-        the answer goes first.
+        It is closed when the answer comes. Asked through the pilot's own door, the answer is the last thing that
+        comes out of it.
         """
         seconds = (await request.json()).get("seconds") if request.can_read_body else None
         response = web.json_response({"down": True, "seconds": seconds})
+        await self._door.close(None if seconds is None else float(seconds))
         if self._door.owns(request):
             await response.prepare(request)
             await response.write_eof()
-        await self._door.close(None if seconds is None else float(seconds))
+        self._door.abort_connections()
         return response
 
     async def up(self, _request: web.Request) -> web.Response:

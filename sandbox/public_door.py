@@ -54,20 +54,25 @@ class PublicDoor:
         await site.start()
 
     async def close(self, seconds: float | None) -> None:
-        """Refuse connections and abort the open ones, for some seconds or (None) until opened."""
+        """Refuse connections from now on, for some seconds or (None) until opened."""
         self._stop_timer()
-        if self._site is not None and self._runner is not None:
+        if self._site is not None:
             site, self._site = self._site, None
             await site.stop()
-            for connection in self._runner.server.connections if self._runner.server else ():
-                if connection.transport is not None:
-                    connection.transport.abort()
         if seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._open_later)
+
+    def abort_connections(self) -> None:
+        """Abort the connections that are open, whatever goes on in them."""
+        server = self._runner.server if self._runner else None
+        for connection in server.connections if server else ():
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def stop(self) -> None:
         """End for good."""
         await self.close(None)
+        self.abort_connections()
         if self._runner is not None:
             await self._runner.cleanup()
         self._holder.close()

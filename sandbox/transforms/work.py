@@ -88,7 +88,7 @@ def main() -> int:
         _write(name, int(size))
     del memory
     for child in children if not options.leave_children else ():
-        child.terminate()
+        child.kill()  # SIGTERM may be ignored, and a child inherits that
         child.wait()
     _mark(options.marker, "end")
     if options.exit_signal == signal.SIGKILL:
