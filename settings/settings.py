@@ -71,6 +71,7 @@ class Settings:
     debug: bool = False
     redirect_stdout: str = ""
     no_pilot_log: bool = False
+    check_cvmfs: bool = True
     # the server
     url: str = ""
     port: int = 25443
@@ -85,6 +86,8 @@ class Settings:
     http_connect_timeout_s: float = 100.0
     http_timeout_s: float = 120.0
     heartbeat_s: float = 1800.0
+    debug_heartbeat_s: float = 60.0
+    lost_heartbeat_s: float = 10_800.0
     # which jobs, how many
     getjob_requests: int = 2
     getjob_failures: int = 5
@@ -109,8 +112,10 @@ class Settings:
     harvester_worker_id: str = ""
     gtag: str = "unknown"
     cpu_model: str = "UNKNOWN"
+    cpu_sets: tuple[str, ...] = ()
     memory_mb: int = 0
     python: str = ""
+    platform: str = ""
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     tuning: Tuning = Tuning()
     limits: Limits = Limits()
@@ -120,3 +125,8 @@ class Settings:
     def pilot_id(self) -> str:
         """Return "<GTAG>|<batch type>|<version tag>|<pilot version>", without the batch part when none (3.4)."""
         return "|".join(part for part in (self.gtag, self.batch_type, self.version_tag, VERSION) if part)
+
+    @property
+    def cpu_consumption_unit(self) -> str:
+        """Return "s+<cpu model>[+AVX2]" (3.3)."""
+        return "+".join(("s", self.cpu_model, *self.cpu_sets))

@@ -1,0 +1,146 @@
+"""One frozen Settings from the command line, the configuration file, the environment and the node.
+
+What wins: `--set` over `[Bulkhead]` over the file's other sections; an option over the file; the variable
+PANDAPILOT_LIFETIME over `-l`.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from settings import configfile, node, options
+from settings.errors import SettingsError
+from settings.server import DEFAULT_SERVER, server_url
+from settings.settings import Limits, Settings, Tuning
+from settings.unbuilt import warnings_for
+from settings.values import Overrides, count
+
+#: Options whose name in the namespace is the field of Settings.
+_TAKEN_OVER = (
+    "queue",
+    "pilot_user",
+    "workflow",
+    "job_label",
+    "version_tag",
+    "isolation",
+    "cleanup",
+    "debug",
+    "no_pilot_log",
+    "check_cvmfs",
+    "port",
+    "update_server",
+    "worker_status",
+    "verify_proxy",
+    "token_renewal",
+    "getjob_requests",
+    "allow_same_user",
+    "job_type",
+    "resource_type",
+)
+#: The same, for paths, which are made absolute.
+_PATHS = (
+    "workdir",
+    "redirect_stdout",
+    "ca_cert",
+    "ca_path",
+    "job_file",
+    "report_file",
+    "input_dir",
+    "input_destination_dir",
+    "output_dir",
+)
+_PUSH_FAILURES = 12
+_SHOWN_KEYS = 20
+
+
+def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Path) -> Settings:
+    """Return the settings of a pilot.
+
+    Args:
+        argv: The command line without the program's name.
+        environ: The environment at entry; kept in `Settings.environment` for the payload.
+        launch_dir: Where the pilot was started; relative paths are taken from there.
+
+    Raises:
+        SettingsError: Something given cannot be used; the text names it and says what to do.
+        SystemExit: `--help` or `--version` was given and printed.
+    """
+    given = options.parse(argv)
+    launch = Path(launch_dir).absolute()
+    config = configfile.read(environ)
+    for assignment in given.set:
+        _assign(config.overrides, assignment)
+    values: dict[str, Any] = {**config.settings, **node.read(environ)}
+    values.update({name: getattr(given, name) for name in _TAKEN_OVER})
+    values.update({name: _absolute(launch, getattr(given, name)) for name in _PATHS})
+    values.update(
+        launch_dir=str(launch),
+        url=given.url or config.settings.get("url") or DEFAULT_SERVER,
+        queuedata_url=_source(launch, given.queuedata_url or config.settings.get("queuedata_url", "")),
+        storagedata_url=_source(launch, given.storagedata_url or config.settings.get("storagedata_url", "")),
+        base_urls=_base_urls(given.baseurls or environ.get("PANDA_BASE_URLS", "")),
+        getjob_failures=_failures(given),
+        lifetime_s=_lifetime(given, environ),
+        environment=tuple(environ.items()),
+        tuning=replace(Tuning(), **config.overrides.tuning),
+        limits=replace(Limits(), **config.overrides.limits),
+        warnings=warnings_for(given) + _unused(config.unused),
+    )
+    made = Settings(**_with_report_file(values, launch))
+    server_url(made)  # a URL that cannot be used is told now, not at the first call
+    return made
+
+
+def _assign(overrides: Overrides, assignment: str) -> None:
+    key, sign, value = assignment.partition("=")
+    if not sign:
+        raise SettingsError(f"--set: {assignment!r} is not KEY=VALUE")
+    overrides.put(key.strip(), value, "--set")
+
+
+def _absolute(launch: Path, path: str) -> str:
+    return str(launch / path) if path else ""
+
+
+def _source(launch: Path, place: str) -> str:
+    """Return a URL as it is, a path made absolute."""
+    return place if "://" in place else _absolute(launch, place)
+
+
+def _base_urls(text: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in text.split(",") if url.strip())
+
+
+def _failures(given: argparse.Namespace) -> int:
+    """Return the limit of failed job requests; a pilot that is pushed its job waits longer for it."""
+    failures: int = given.getjob_failures
+    pushed = given.harvester_submit_mode == "PUSH"
+    return _PUSH_FAILURES if pushed and failures == options.GETJOB_FAILURES else failures
+
+
+def _lifetime(given: argparse.Namespace, environ: Mapping[str, str]) -> float:
+    text = environ.get("PANDAPILOT_LIFETIME", "")
+    if not text:
+        return float(given.lifetime)
+    try:
+        return float(count(text))
+    except ValueError as error:
+        raise SettingsError(f"PANDAPILOT_LIFETIME: {error}; give seconds or unset it") from error
+
+
+def _unused(keys: Sequence[str]) -> tuple[str, ...]:
+    if not keys:
+        return ()
+    shown = ", ".join(keys[:_SHOWN_KEYS])
+    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+    return (f"{configfile.VARIABLE}: keys without effect in this version: {shown}{more}",)
+
+
+def _with_report_file(values: dict[str, Any], launch: Path) -> dict[str, Any]:
+    """Give the report a place whenever updates go to a file: beside the job file, else in the launch directory."""
+    if not values["report_file"] and (values["job_file"] or not values["update_server"]):
+        beside = Path(values["job_file"]).parent if values["job_file"] else launch
+        values["report_file"] = str(beside / "report.json")
+    return values

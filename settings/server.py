@@ -1,0 +1,46 @@
+"""Which server is meant, and under which label jobs are asked of it (panda-protocol 1.1, 1.6). Pure."""
+
+from urllib.parse import urlsplit
+
+from settings.errors import SettingsError
+from settings.settings import Settings
+
+#: Where PanDA's jobs are when neither `--url` nor the configuration file says so.
+DEFAULT_SERVER = "https://pandaserver.cern.ch:25443"
+_LABELS_OF_TAG = {("RC", "rc_test2"): "rc_test2", ("RC", "ptest"): "ptest", ("RCM", "ptest"): "rcm_test2"}
+
+
+def server_url(settings: Settings) -> str:
+    """Return "<scheme>://<host>:<port>" of the server, without a slash at the end.
+
+    A port inside the URL wins over `port`; a URL without scheme means https; a path in it is kept as a prefix.
+
+    Raises:
+        SettingsError: The URL cannot be used.
+    """
+    given = settings.url.strip() or DEFAULT_SERVER
+    if "://" not in given:
+        given = f"https://{given}"
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"--url: {settings.url!r} is not a URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError("--url: give it as host, host:port, https://host:port or http://host:port")
+    if parts.username is not None:
+        raise SettingsError("--url: no user name or password in the URL; use a proxy or a token")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port if port is not None else settings.port}{parts.path.rstrip('/')}"
+
+
+def request_label(settings: Settings, queue_status: str) -> str:
+    """Return the label to ask jobs for, from `-j`, `-i` and the queue's status ("online", "test", ...)."""
+    label = _LABELS_OF_TAG.get((settings.version_tag, settings.job_label))
+    if label is not None:
+        return label
+    if settings.version_tag == "ALRB":
+        return "rc_alrb"
+    if queue_status == "test" and settings.job_label != "ptest":
+        return "test"
+    return settings.job_label
