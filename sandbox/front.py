@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,11 +13,11 @@ from sandbox.decoding import Answer, decode_body, decode_query, json_answer, ref
 from sandbox.fault_delivery import deliver, plain_response, seen_status
 from sandbox.faults import FaultBoard
 from sandbox.job_store import FINAL, JobStore
+from sandbox.make_jobs import TRANSFORMS
 from sandbox.queue_data import queue_document, storage_document
 from sandbox.record import Record
 
 _HEADERS = ("User-Agent", "Content-Type", "Content-Encoding", "Accept", "Authorization", "Origin", "Connection")
-_TRANSFORMS = Path(__file__).parent / "transforms"
 
 
 class Front:
@@ -124,7 +123,7 @@ class Front:
             return _json_document(queue_document(self._config, self.queue_changes))
         if call == "storage_data":
             return _json_document(storage_document(self._config))
-        script = _TRANSFORMS / name
+        script = TRANSFORMS / name
         if call == "transform" and not name.startswith("_") and script.is_file():
             return Answer(200, script.read_bytes(), "application/octet-stream")
         return text_answer(404, f"404: {request.path} is not here")

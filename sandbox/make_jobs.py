@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.config import SandboxConfig
 from sandbox.storage import relative_path, write_random_file
 
+TRANSFORMS = Path(__file__).parent / "transforms"
 _FIRST_ID = 6_700_000_001
 _NAMESPACE = uuid.UUID("5d4a2c60-6f0b-4c39-9a35-7d0b4a1e8f52")
 
@@ -91,15 +92,17 @@ class JobMaker:
             **_output_members(
                 [name for name, _size in outputs], recipe.scope, self._config.rse, log if recipe.log else ""
             ),
-            "transformation": f"{self._url}/transforms/{recipe.transform}"
-            if recipe.transform.endswith(".py") and "/" not in recipe.transform
-            else recipe.transform,
+            "transformation": self._transformation(recipe.transform),
             "jobPars": _arguments(recipe, [entry.lfn for entry in inputs], outputs),
             "destinationSE": self._config.site,
             "nucleus": self._config.site,
             **recipe.fields,
         }
         return {name: value for name, value in job.items() if value is not None}
+
+    def _transformation(self, name: str) -> str:
+        served = "/" not in name and (TRANSFORMS / name).is_file()
+        return f"{self._url}/transforms/{name}" if served else name
 
     def _make_input(self, scope: str, lfn: str, size: int) -> "_Input":
         path = self._config.storage / relative_path(scope, lfn)

@@ -82,19 +82,22 @@ def test_members_can_be_overridden_and_removed(server):
 
 def run_payload(server, pilot, place: Path, job) -> subprocess.CompletedProcess:
     reply = pilot.ask("GET", job["transformation"].removeprefix(server.url))
-    script = place / "work.py"
+    script = place / job["transformation"].rpartition("/")[2]
     script.write_text(reply.text, encoding="utf-8")
+    interpreter = sys.executable if script.suffix == ".py" else "/bin/sh"
     for lfn in filter(None, job["inFiles"].split(",")):
         (place / lfn).write_bytes(server.stored_path("sandbox.test", lfn).read_bytes())
-    command = [sys.executable, str(script), *job["jobPars"].split()]
+    command = [interpreter, str(script), *job["jobPars"].split()]
     return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=20, check=False)
 
 
-def test_the_payload_reads_its_inputs_and_writes_its_outputs(server, pilot, tmp_path):
-    job = definition(server, inputs=[100, 5], outputs=[(1 << 20) + 1, 0])
+@pytest.mark.parametrize("script", ["work.py", "quick.sh"])
+def test_the_payload_reads_its_inputs_and_writes_its_outputs(server, pilot, tmp_path, script):
+    job = definition(server, inputs=[100, 5], outputs=[(1 << 20) + 1, 0], transform=script)
     done = run_payload(server, pilot, tmp_path, job)
     assert (done.returncode, done.stderr) == (0, "")
-    assert job["checksum"].split(",")[0].removeprefix("ad:") in done.stdout
+    if script == "work.py":
+        assert job["checksum"].split(",")[0].removeprefix("ad:") in done.stdout
     sizes = [(tmp_path / name).stat().st_size for name in job["outFiles"].split(",")[:-1]]
     assert sizes == [(1 << 20) + 1, 0]
 
@@ -106,6 +109,16 @@ def test_the_payload_ends_as_told(server, pilot, tmp_path):
     assert [line.split()[0] for line in (tmp_path / "m").read_text().splitlines()] == ["start", "end"]
     killed = run_payload(server, pilot, tmp_path, definition(server, payload={"exit_signal": 9}))
     assert killed.returncode == -9
+
+
+def test_a_transformation_that_is_not_served_is_left_as_it_is(server):
+    for name in ("Reco_tf.py", "https://host.example.org/x.py", "/bin/true"):
+        assert definition(server, transform=name)["transformation"] == name
+
+
+def test_a_payload_misses_its_input(server, pilot, tmp_path):
+    quick = definition(server, transform="quick.sh", payload={"exit_code": 3}, extra_args="--inputs=none")
+    assert run_payload(server, pilot, tmp_path, quick).returncode == 1
 
 
 def test_unknown_places(pilot):
