@@ -1,0 +1,41 @@
+"""Payloads that end by themselves: exit codes, signals, output, what they leave behind."""
+
+import json
+import signal
+
+import pytest
+
+from errors.codes import ErrorCode
+from ipc.schema import PayloadEnded
+
+
+@pytest.mark.parametrize("code", [0, 1, 65, 255])
+def test_exit_code_is_told(place, code):
+    result = place.run(f"exit {code}")
+    assert isinstance(result, PayloadEnded)
+    assert (result.exit_code, result.signal) == (code, 0)
+    assert (result.error_code == 0) == (code == 0)
+    assert place.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGUSR1, 40])
+def test_signal_is_told(place, number):
+    result = place.run(f"kill -{int(number)} $$; read line < /dev/zero")
+    assert (result.exit_code, result.signal) == (128 + number, number)
+    assert result.error_code == ErrorCode.PAYLOADEXECUTIONFAILURE
+
+
+def test_started_is_observed_with_the_payloads_pid(place):
+    place.run("echo $$")
+    (started,) = place.started()
+    assert started.pid == int(place.stdout())
+    assert started.started_wall > 1e9
+
+
+def test_times_are_told(place):
+    result = place.run("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")
+    assert result.wall_time_s > 0
+    record = json.loads((place.control_dir / "exit.json").read_text())
+    assert record["user_s"] + record["system_s"] > 0.05
+    assert record["ended"] >= record["started"]
+    assert record["max_rss_kb"] > 500

@@ -1,0 +1,130 @@
+"""Ends a payload's whole tree, found again from its control directory, without ever blocking."""
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from host.clock import Now
+from host.processes import ProcessRow, freeze_and_kill, process_table, send_signal, signal_rows, tree_of
+from workers.runner.control import Facts, look
+from workers.runner.machine import EndStep, judge_end
+
+_SOON_S = 0.02
+_STRIKE_S = 0.05
+
+_log = logging.getLogger("runner")
+
+
+class Ending:
+    """TERM, grace, KILL, until nothing is left. Call `step` at `next_step_at` and whenever a process has ended."""
+
+    def __init__(self, job_dir: Path, control_dir: Path, grace_s: float) -> None:
+        """Plan the end; nothing is signalled before the first step."""
+        self.left: tuple[str, ...] = ()
+        self.over = False
+        self.next_step_at = 0.0
+        self._job_dir = job_dir
+        self._control_dir = control_dir
+        self._grace_s = grace_s
+        self._asked_at: float | None = None
+        self._bare_at: float | None = None
+
+    def step(self, moment: Now) -> bool:
+        """Do what is due; True when nothing is left, or only what `left` names."""
+        facts = look(self._control_dir)
+        rows = living(facts, self._job_dir)
+        if self._asked_at is None:
+            self._asked_at = moment.mono
+            if self._grace_s > 0:
+                signal_rows(rows, signal.SIGTERM)
+                signal_rows(rows, signal.SIGCONT)  # one that is stopped would not see the TERM
+            if facts.shim is not None:
+                send_signal(facts.shim, signal.SIGCONT)
+        if rows:
+            self._bare_at = None
+        elif self._bare_at is None:
+            self._bare_at = moment.mono
+        step = judge_end(
+            alive=len(rows),
+            shim_alive=facts.shim_alive,
+            asked_s=moment.mono - self._asked_at,
+            grace_s=self._grace_s,
+            bare_s=0.0 if self._bare_at is None else moment.mono - self._bare_at,
+        )
+        self._carry_out(step, facts, rows, moment)
+        return self.over
+
+    def _carry_out(self, step: EndStep, facts: Facts, rows: list[ProcessRow], moment: Now) -> None:
+        wait_s = _STRIKE_S
+        if step is EndStep.WAIT:
+            grace_left_s = self._grace_s - (moment.mono - (self._asked_at or 0.0))
+            wait_s = min(_STRIKE_S, max(_SOON_S, grace_left_s))
+        elif step is EndStep.STRIKE:
+            self._strike(facts, rows)
+            wait_s = _SOON_S
+        elif step is EndStep.STRIKE_SHIM and facts.shim is not None:
+            _log.warning("shim does not leave: pid=%d", facts.shim.pid)
+            send_signal(facts.shim, signal.SIGKILL)
+        elif step is EndStep.GIVE_UP:
+            self.left = tuple(f"{row.name} (pid {row.pid}, state {row.state})" for row in rows)
+            if not rows and facts.shim is not None:
+                self.left = (f"shim (pid {facts.shim.pid})",)
+            self.over = True
+        elif step is EndStep.OVER:
+            self.over = True
+        self.next_step_at = moment.mono + wait_s
+
+    def _strike(self, facts: Facts, rows: list[ProcessRow]) -> None:
+        payload = facts.payload
+        sessions = [payload.pid] if payload is not None and any(row.session == payload.pid for row in rows) else []
+        spare = [facts.shim.pid] if facts.shim_alive and facts.shim is not None else []
+        freeze_and_kill([row.pid for row in rows] + spare, sessions, spare=[*spare, os.getpid()])
+
+
+def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
+    """Return the living processes of the payload's tree, without the shim.
+
+    They are the descendants of the payload and of its shim, and the members of the payload's session. With the shim
+    dead, those whose working directory or output is in the job directory count too, when they lost their parent: a
+    daemon of the payload came home to an ancestor of this process, and nothing else tells whose it was.
+    """
+    if not facts.this_boot:
+        return []
+    table = process_table()
+    roots: list[int] = []
+    sessions: list[int] = []
+    shim_pid = 0
+    if facts.shim is not None and facts.shim_alive:
+        shim_pid = facts.shim.pid
+        roots.append(shim_pid)
+    if facts.payload is not None:
+        leader = table.get(facts.payload.pid)
+        # Once the payload is reaped its pid may be given to a stranger; not while its session has members.
+        if leader is None or leader.start_ticks == facts.payload.start_ticks:
+            roots.append(facts.payload.pid)
+            sessions.append(facts.payload.pid)
+        if not shim_pid:
+            roots += _strays(table, job_dir, facts.payload.start_ticks)
+    spared = {shim_pid, os.getpid()}
+    return [row for row in tree_of(roots, table, sessions) if row.pid not in spared and row.state not in "ZX"]
+
+
+def _strays(table: dict[int, ProcessRow], job_dir: Path, since_ticks: int) -> Iterator[int]:
+    """Yield orphans, younger than the payload, that work in the job directory or write there."""
+    ancestors = {1}
+    row = table.get(os.getppid())
+    while row is not None and row.pid not in ancestors:
+        ancestors.add(row.pid)
+        row = table.get(row.ppid)
+    inside = f"{os.path.realpath(job_dir)}/"
+    for candidate in table.values():
+        if candidate.ppid not in ancestors or candidate.pid == os.getpid() or candidate.start_ticks < since_ticks:
+            continue
+        for name in ("cwd", "fd/1", "fd/2"):
+            with contextlib.suppress(OSError):
+                if f"{Path(f'/proc/{candidate.pid}/{name}').readlink()}/".startswith(inside):
+                    yield candidate.pid
+                    break

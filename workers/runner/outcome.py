@@ -1,0 +1,95 @@
+"""Turns a payload's end and the files it left into the result that the supervisor gets."""
+
+import os
+import re
+from pathlib import Path
+
+from errors.codes import ErrorCode
+from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
+from errors.reports import read_object
+from host.files import read_bounded
+from ipc.schema import PayloadEnded, RunPayload
+from workers.runner.control import Exit
+
+REPORT_LIMIT_BYTES = 1024 * 1024
+_TEXT_LIMIT_BYTES = 64 * 1024
+_EXTRACT_LINES = 20
+_EXTRACT_CHARS = 1024
+_CORE_NAME = re.compile(r"core(\.\d+)?")
+_ENTRIES_LIMIT = 10_000
+
+
+def ended(task: RunPayload, end: Exit) -> PayloadEnded:
+    """Return how the payload ended, diagnosed from its exit and from what it wrote."""
+    job_dir = Path(task.job_dir)
+    stderr = job_dir / task.stderr
+    report_text = read_bounded(job_dir / "jobReport.json", REPORT_LIMIT_BYTES + 1)
+    report = read_object(report_text) if len(report_text.encode()) <= REPORT_LIMIT_BYTES else None
+    pilot_code, detail = _own_reason(end)
+    diagnosis = diagnose(
+        PayloadEnd(
+            exit_code=end.exit_code,
+            signal=end.signal,
+            pilot_code=pilot_code,
+            pilot_detail=detail,
+            oom_killed=end.oom_kills > 0,
+            core_dumped=end.core_dumped or _has_core(job_dir),
+            stderr_head=read_bounded(stderr, _TEXT_LIMIT_BYTES),
+            stderr_tail=read_bounded(stderr, _TEXT_LIMIT_BYTES, tail=True),
+            stdout_tail=read_bounded(job_dir / task.stdout, _TEXT_LIMIT_BYTES, tail=True),
+            error_report=read_bounded(job_dir / "payload_error_report.json", REPORT_LIMIT_BYTES),
+            job_report=report,
+        )
+    )
+    return _result(task, end, diagnosis, report_text if report is not None else "")
+
+
+def lost(task: RunPayload, detail: str) -> PayloadEnded:
+    """Return the end of a payload whose exit will never be known (1401)."""
+    diagnosis = diagnose(PayloadEnd(pilot_code=ErrorCode.PAYLOADLOST, pilot_detail=detail))
+    return _result(task, Exit(), diagnosis, "")
+
+
+def _own_reason(end: Exit) -> tuple[int, str]:
+    """Return the pilot's own code and detail for an end that says nothing about the payload itself."""
+    if end.orphaned:
+        return ErrorCode.PAYLOADLOST, "ended by its launcher: the pilot was gone"
+    if end.exit_code is None and not end.signal:
+        # The shim wrote why the payload did not start.
+        return ErrorCode.PAYLOADEXECUTIONEXCEPTION, end.error
+    return 0, ""
+
+
+def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> PayloadEnded:
+    return PayloadEnded(
+        exit_code=diagnosis.trans_exit_code,
+        signal=end.signal,
+        error_code=diagnosis.error_code,
+        error_diag=diagnosis.diag,
+        exe_error_code=diagnosis.exe_error_code,
+        exe_error_diag=diagnosis.exe_error_diag,
+        job_report=report,
+        log_extract=_log_extract(Path(task.job_dir), task.stderr),
+        cpu_time_s=round(end.cpu_s),
+        wall_time_s=end.duration_s,
+    )
+
+
+def _log_extract(job_dir: Path, stderr: str) -> str:
+    """Return the last 20 lines of the pilot's log in the job directory, else of stderr; the last 1024 characters."""
+    for name in ("pilotlog.txt", stderr):
+        text = read_bounded(job_dir / name, _TEXT_LIMIT_BYTES, tail=True).rstrip()
+        if text:
+            return "\n".join(text.replace("\0", "").splitlines()[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
+    return ""
+
+
+def _has_core(job_dir: Path) -> bool:
+    try:
+        with os.scandir(job_dir) as entries:
+            for _, entry in zip(range(_ENTRIES_LIMIT), entries, strict=False):
+                if _CORE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    return True
+    except OSError:  # the payload may have removed its directory
+        return False
+    return False
