@@ -1,0 +1,81 @@
+"""The words of the reporter's parts: requests, replies, outcomes, and conversations that turn one into the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from errors.codes import ErrorCode
+from ipc.schema import Result
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One HTTP request. `authenticated` asks for the pilot's identity, which is read when it is sent."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCall:
+    """Work on local files, which may hang like a server (CVMFS, NFS); an OSError or ValueError becomes a Lost."""
+
+    run: Callable[[], bytes]
+
+
+Request: TypeAlias = HttpRequest | LocalCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer: HTTP status (200 for a local call), body as it is after decompression, redirect target."""
+
+    status: int = 200
+    body: bytes = b""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """No usable answer: what happened, free of secrets. For a POST it means unknown, not failed (pitfall P70)."""
+
+    text: str
+    code: int = int(ErrorCode.COMMUNICATIONFAILURE)
+
+
+Reply: TypeAlias = Answer | Lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The task failed: catalogue code, text, and whether doing it again may help."""
+
+    text: str
+    code: int = int(ErrorCode.COMMUNICATIONFAILURE)
+    retry: bool
+
+
+Outcome: TypeAlias = Result | Failure
+
+
+class Conversation(Protocol):
+    """One task as requests and replies; nothing in it waits, sends or looks at a clock.
+
+    Attributes:
+        what: What is done, for people.
+        limit_s: Seconds that each of its requests may take in all.
+    """
+
+    what: str
+    limit_s: float
+
+    def begin(self) -> Request | Outcome:
+        """Return the first request, or the outcome when there is nothing to ask."""
+
+    def heard(self, reply: Reply) -> Request | Outcome:
+        """Return what follows from the reply to the last request."""

@@ -1,0 +1,110 @@
+"""Who the pilot is for the server: a token or an X.509 proxy, read again for each request (panda-protocol 1.2).
+
+With a token and an origin configured no client certificate is shown; the server's own certificate is always verified.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors.codes import ErrorCode
+from errors.exceptions import RetryError
+from host.files import read_bounded
+from settings.settings import Settings
+
+_GRID_AUTHORITIES = "/etc/grid-security/certificates"
+_MAX_TOKEN_BYTES = 64 * 1024
+_PRINTABLE = re.compile(r"[\x21-\x7e]+")
+_ORIGIN = re.compile(r"[\w.:/-]{1,256}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What goes with a request.
+
+    Attributes:
+        headers: Of the token, none for a certificate.
+        certificate: PEM file with certificate, chain and key, "" for none.
+        authorities: Directory or file of trusted CAs, "" for those of the installation.
+        stamp: Changes when one of the files does; a connection is good for one stamp only.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    certificate: str = ""
+    authorities: str = ""
+    stamp: tuple[object, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Identity({'token' if self.headers else self.certificate or 'none'})"
+
+
+def read_identity(settings: Settings, environ: Mapping[str, str]) -> Identity:
+    """Return the identity of this moment; none at all is an identity, too (the server decides).
+
+    Raises:
+        RetryError: 1163, a token and an origin are configured and the token cannot be read.
+    """
+    authorities = _authorities(settings, environ)
+    name = environ.get("OIDC_AUTH_TOKEN") or environ.get("PANDA_AUTH_TOKEN") or ""
+    origin = environ.get("OIDC_AUTH_ORIGIN") or environ.get("PANDA_AUTH_ORIGIN") or ""
+    if name and origin:
+        if not _ORIGIN.fullmatch(origin):
+            raise RetryError(ErrorCode.NOPROXY, "the origin of the token is not like <vo>:<role>")
+        headers = (("Authorization", f"Bearer {_token(name, settings, environ)}"), ("Origin", origin))
+        return Identity(headers=headers, authorities=authorities, stamp=("", authorities, *_stat(authorities)))
+    certificate = _certificate(settings, environ)
+    stamp = (certificate, *_stat(certificate), authorities, *_stat(authorities))
+    return Identity(certificate=certificate, authorities=authorities, stamp=stamp)
+
+
+def no_identity(settings: Settings, environ: Mapping[str, str]) -> Identity:
+    """Return what goes with a request that needs no identity: only whom to trust."""
+    authorities = _authorities(settings, environ)
+    return Identity(authorities=authorities, stamp=("anonymous", authorities, *_stat(authorities)))
+
+
+def _token(name: str, settings: Settings, environ: Mapping[str, str]) -> str:
+    for path in _token_places(name, settings, environ):
+        text = read_bounded(path.resolve(), _MAX_TOKEN_BYTES).strip()
+        if _PRINTABLE.fullmatch(text):
+            return text
+    raise RetryError(ErrorCode.NOPROXY, f"no token can be read from a file named {Path(name).name}")
+
+
+def _token_places(name: str, settings: Settings, environ: Mapping[str, str]) -> list[Path]:
+    """Return where the token may lie, best first: the renewed one, beside the credentials, the pilot's places, home."""
+    renewed = environ.get("OIDC_REFRESHED_AUTH_TOKEN", "")
+    beside = environ.get("OIDC_AUTH_DIR") or environ.get("PANDA_AUTH_DIR") or environ.get("X509_USER_PROXY") or ""
+    places = [Path(renewed)] if renewed else []
+    if beside:
+        places.append(Path(beside).parent / name)
+    own = (environ.get("PILOT_SOURCE_DIR"), environ.get("PILOT_WORK_DIR"), settings.launch_dir, settings.workdir)
+    places.extend(Path(place) / name for place in (*own, environ.get("HOME")) if place)
+    return places
+
+
+def _certificate(settings: Settings, environ: Mapping[str, str]) -> str:
+    usual = f"/tmp/x509up_u{os.getuid()}"  # noqa: S108 - the place that all grid tools use
+    for place in (settings.ca_cert, environ.get("X509_USER_PROXY", ""), usual):
+        if place and Path(place).is_file():
+            return place
+    return ""
+
+
+def _authorities(settings: Settings, environ: Mapping[str, str]) -> str:
+    for place in (settings.ca_path, environ.get("X509_CERT_DIR", "")):
+        if place:
+            return place
+    return _GRID_AUTHORITIES if Path(_GRID_AUTHORITIES).is_dir() else ""
+
+
+def _stat(place: str) -> tuple[int, ...]:
+    if not place:
+        return ()
+    try:
+        status = Path(place).stat()
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

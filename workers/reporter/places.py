@@ -1,0 +1,44 @@
+"""The registry of job sources and job sinks: one line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ipc.schema import AcquireJob, SendUpdate
+from settings.settings import Settings
+from workers.reporter.exchange import Conversation
+from workers.reporter.files import FileSink, FileSource
+from workers.reporter.server_v1 import ServerV1
+
+
+class Source(Protocol):
+    """Where jobs come from."""
+
+    def acquire(self, task: AcquireJob, /) -> Conversation:
+        """Return the conversation that gets one job."""
+
+
+class Sink(Protocol):
+    """Where updates go to."""
+
+    def deliver(self, task: SendUpdate, /) -> Conversation:
+        """Return the conversation that delivers one update."""
+
+
+SOURCES: Mapping[str, Callable[[Settings], Source]] = {
+    "files": FileSource,
+    "server": ServerV1,
+}
+SINKS: Mapping[str, Callable[[Settings], Sink]] = {
+    "files": FileSink,
+    "server": ServerV1,
+}
+
+
+def source_of(settings: Settings) -> Source:
+    """Return the job source that the settings choose: the job file if there is one, else the server."""
+    return SOURCES["files" if settings.job_file else "server"](settings)
+
+
+def sink_of(settings: Settings) -> Sink:
+    """Return the job sink that the settings choose: the report file for file jobs and without updates."""
+    return SINKS["files" if settings.job_file or not settings.update_server else "server"](settings)

@@ -1,0 +1,56 @@
+"""The server as job source and job sink: one request, one answer for each task."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from errors.codes import ErrorCode
+from ipc.schema import AcquireJob, SendUpdate
+from settings.settings import Settings
+from workers.reporter import dialect_v1
+from workers.reporter.exchange import Conversation, Failure, Outcome, Reply, Request
+
+
+@dataclass(slots=True, kw_only=True)
+class Exchange:
+    """A conversation of one request."""
+
+    what: str
+    limit_s: float
+    ask: Callable[[], Request]
+    read: Callable[[Reply], Outcome]
+
+    def begin(self) -> Request | Outcome:
+        """Return the request."""
+        try:
+            return self.ask()
+        except ValueError as error:
+            return Failure(text=f"{self.what}: {error}", code=int(ErrorCode.INTERNALPILOTPROBLEM), retry=False)
+
+    def heard(self, reply: Reply) -> Request | Outcome:
+        """Return what the reply means."""
+        return self.read(reply)
+
+
+class ServerV1:
+    """Conversations with a PanDA server in the v1 dialect."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def acquire(self, task: AcquireJob) -> Conversation:
+        """Ask for one job."""
+        return Exchange(
+            what="job request",
+            limit_s=self._settings.http_timeout_s,
+            ask=lambda: dialect_v1.post(self._settings, "pilot/acquire_jobs", task.request),
+            read=dialect_v1.read_job,
+        )
+
+    def deliver(self, task: SendUpdate) -> Conversation:
+        """Send one update, or another call whose answer is only yes or no."""
+        return Exchange(
+            what=f"update {task.sequence}",
+            limit_s=self._settings.http_timeout_s,
+            ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
+            read=dialect_v1.read_update,
+        )
