@@ -1,0 +1,258 @@
+"""What the workers say of their leases: done, failed, observed; each kind of task has its row in two tables."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from core.actions import EndPayload
+from core.hunt import acquired, hunt_failed, no_job, queue_fetched
+from core.life import fail, forget, job_of, move, put_job
+from core.outbox import delivery_failed, drop_row, row_of
+from core.state import Turn
+from core.tasks import close_task, put_off
+from errors.codes import ErrorCode
+from ipc.schema import (
+    AcquireJob,
+    CleanUp,
+    Done,
+    Failed,
+    FetchQueue,
+    JobAcquired,
+    KillPayload,
+    LimitExceeded,
+    LogTransferred,
+    NoJob,
+    Observed,
+    PayloadEnded,
+    PayloadStarted,
+    PrepareJob,
+    QueueFetched,
+    Result,
+    RunPayload,
+    SendUpdate,
+    Staged,
+    StageIn,
+    StageOut,
+    TransferLog,
+    UpdateAnswered,
+    Usage,
+    Watch,
+)
+from jobs.ledger import TaskRecord
+from jobs.states import MAY_HAVE_PAYLOAD, JobEvent, JobState
+
+
+def done(turn: Turn, task: TaskRecord, message: Done) -> None:
+    """Take a result; one of another kind than the task's is treated as the task's failure."""
+    kind, handler = _ON_DONE[type(task.task)]
+    if not isinstance(message.result, kind):
+        failed(turn, task, ErrorCode.INTERNALPILOTPROBLEM, f"a {type(message.result).__name__} came back", retry=False)
+        return
+    close_task(turn, task.key)
+    handler(turn, task, message.result)
+
+
+def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
+    """Take a fact about work under way."""
+    job = job_of(turn, task.job_key)
+    fact = message.observation
+    if job is None:
+        return
+    if isinstance(fact, PayloadStarted):
+        stamps = replace(job.stamps, started=job.stamps.started or fact.started_wall)
+        if job.state in (JobState.STARTING, JobState.RUNNING):
+            move(turn, job.key, JobEvent.PAYLOAD_STARTED, payload_pid=fact.pid, stamps=stamps)
+    elif isinstance(fact, Usage):
+        put_job(turn, replace(job, usage=fact))
+    elif isinstance(fact, LimitExceeded):
+        fail(turn, job.key, fact.code, fact.diag)
+
+
+def failed_message(turn: Turn, task: TaskRecord, message: Failed) -> None:
+    """Take a failure as a worker tells it."""
+    failed(turn, task, message.code, message.diag, retry=message.retry)
+
+
+def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -> None:
+    """Do what follows from a task's failure: again later, or on without it, or the job fails."""
+    if isinstance(task.task, SendUpdate):
+        close_task(turn, task.key)
+        row = row_of(turn, task)
+        if row is not None:
+            delivery_failed(turn, row, f"{code} {diag}", retry=retry)
+        return
+    tuning = turn.settings.tuning
+    if retry and not isinstance(task.task, AcquireJob) and task.failures + 1 < tuning.task_attempts:
+        turn.say(logging.WARNING, f"task={task.key} failed and is tried again: {code} {diag}")
+        put_off(turn, task, tuning.task_retry_s)
+        return
+    close_task(turn, task.key)
+    _ON_FAILED[type(task.task)](turn, task, code, diag)
+
+
+# ---------------------------------------------------------------- results
+def _prepared(turn: Turn, task: TaskRecord, _result: Result) -> None:
+    move(turn, task.job_key, JobEvent.PREPARED)
+
+
+def _staged_in(turn: Turn, task: TaskRecord, _result: Result) -> None:
+    move(turn, task.job_key, JobEvent.STAGED_IN)
+
+
+def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
+    if not isinstance(result, PayloadEnded):
+        return
+    job = turn.ledger.jobs[task.job_key]
+    put_job(
+        turn,
+        replace(
+            job,
+            trans_exit_code=result.exit_code,
+            exe_error_code=result.exe_error_code,
+            exe_error_diag=result.exe_error_diag,
+            job_report=result.job_report,
+            log_extract=result.log_extract,
+            cpu_time_s=result.cpu_time_s,
+        ),
+    )
+    if result.error_code:
+        fail(turn, job.key, result.error_code, result.error_diag)
+    else:
+        move(turn, job.key, JobEvent.PAYLOAD_ENDED)
+
+
+def _payload_killed(turn: Turn, task: TaskRecord, _result: Result) -> None:
+    move(turn, task.job_key, JobEvent.ENDED)
+
+
+def _staged_out(turn: Turn, task: TaskRecord, result: Result) -> None:
+    if isinstance(result, Staged):
+        move(turn, task.job_key, JobEvent.STAGED_OUT, outputs=result.files)
+
+
+def _log_transferred(turn: Turn, task: TaskRecord, result: Result) -> None:
+    if isinstance(result, LogTransferred):
+        move(turn, task.job_key, JobEvent.LOG_SETTLED, log=(result.file,))
+
+
+def _cleaned(turn: Turn, task: TaskRecord, _result: Result) -> None:
+    forget(turn, task.job_key)
+
+
+def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
+    row = row_of(turn, task)
+    if not isinstance(result, UpdateAnswered) or row is None:
+        return
+    if not result.stored:
+        delivery_failed(turn, row, result.message, retry=True)
+        return
+    drop_row(turn, row, "delivered")
+    job = job_of(turn, row.job_key)
+    if job is None:
+        return
+    if row.final:
+        if job.state in (JobState.REPORTING, JobState.HOLDING):
+            move(turn, job.key, JobEvent.REPORTED)
+        return
+    _obey(turn, job.key, result.command)
+
+
+def _obey(turn: Turn, key: str, command: str) -> None:
+    """Carry out the server's word (panda-protocol 3.9); more of the closed list comes with the debug commands."""
+    words = {word.strip() for word in command.split(",")}
+    if "tobekilled" in words:
+        fail(turn, key, ErrorCode.PANDAKILL, "")
+    elif words & {"badattemptnr", "alreadydone"}:
+        job = turn.ledger.jobs[key]
+        put_job(turn, replace(job, muted="badattemptnr" in words))
+        fail(turn, key, ErrorCode.PANDAKILL, f"The server wants no more of this attempt: {command}")
+    elif "nocleanup" in words:
+        put_job(turn, replace(turn.ledger.jobs[key], keep_files=True))
+    elif command and command != "NULL":
+        turn.say(logging.WARNING, f"job={key} the server's command is not known and is ignored: {command[:80]!r}")
+
+
+def _ignored(_turn: Turn, _task: TaskRecord, _result: Result) -> None:
+    """Nothing follows."""
+
+
+def _job_or_none(turn: Turn, task: TaskRecord, result: Result) -> None:
+    if isinstance(result, JobAcquired):
+        acquired(turn, task, result.definition)
+    elif isinstance(result, NoJob):
+        no_job(turn, result)
+
+
+def _queue(turn: Turn, _task: TaskRecord, result: Result) -> None:
+    if isinstance(result, QueueFetched):
+        queue_fetched(turn, result)
+
+
+_ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, Result], None]]] = {
+    FetchQueue: (QueueFetched, _queue),
+    AcquireJob: ((JobAcquired, NoJob), _job_or_none),
+    SendUpdate: (UpdateAnswered, _answered),
+    PrepareJob: (object, _prepared),
+    StageIn: (Staged, _staged_in),
+    StageOut: (Staged, _staged_out),
+    TransferLog: (LogTransferred, _log_transferred),
+    CleanUp: (object, _cleaned),
+    RunPayload: (PayloadEnded, _payload_ended),
+    KillPayload: (object, _payload_killed),
+    Watch: (object, _ignored),
+}
+
+
+# ---------------------------------------------------------------- failures that are not tried again
+def _job_fails(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    fail(turn, task.job_key, code, diag)
+
+
+def _kill_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    """The runner could not end the payload: the supervisor does it itself, and the job goes on to its report."""
+    turn.say(logging.ERROR, f"task={task.key} failed ({code} {diag}); the supervisor ends the payload itself")
+    if isinstance(task.task, KillPayload):
+        turn.do(EndPayload(task.task.control_dir))
+    move(turn, task.job_key, JobEvent.ENDED)
+
+
+def _run_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    fail(turn, task.job_key, code, diag)
+
+
+def _log_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    """A log that cannot be brought fails a job that was well (its report would not be complete), never blocks it."""
+    fail(turn, task.job_key, code, diag)
+    job = job_of(turn, task.job_key)
+    if job is not None and job.state is JobState.TRANSFERRING_LOG:
+        move(turn, job.key, JobEvent.LOG_SETTLED, log_diag=diag)
+
+
+def _watch_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    job = job_of(turn, task.job_key)
+    turn.say(logging.WARNING, f"task={task.key} failed: {code} {diag}")
+    if job is not None and job.state in MAY_HAVE_PAYLOAD:
+        fail(turn, job.key, code, diag)
+
+
+def _clean_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    turn.say(logging.WARNING, f"the files of job {task.job_key} could not be removed: {code} {diag}")
+    forget(turn, task.job_key)
+
+
+def _hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    hunt_failed(turn, task, code, diag)
+
+
+_ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
+    FetchQueue: _hunt_failed,
+    AcquireJob: _hunt_failed,
+    PrepareJob: _job_fails,
+    StageIn: _job_fails,
+    StageOut: _job_fails,
+    RunPayload: _run_failed,
+    TransferLog: _log_failed,
+    KillPayload: _kill_failed,
+    CleanUp: _clean_failed,
+    Watch: _watch_failed,
+}

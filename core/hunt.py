@@ -1,0 +1,117 @@
+"""The hunt for jobs: the queue's description first, then requests, until a limit says that it is over (behaviour 8)."""
+
+import logging
+from dataclasses import replace
+
+from core.life import active_jobs, receive
+from core.state import Turn
+from core.tasks import is_open, open_task, put_off
+from errors.catalogue import process_exit_code
+from errors.codes import ErrorCode
+from errors.exceptions import BulkheadError
+from ipc.schema import AcquireJob, NoJob, QueueFetched
+from jobs.ledger import TaskRecord
+from workflows.request import check_queue, job_request, queue_task, time_floor_s
+
+_QUEUE_TRIES = 3
+_QUEUE_PAUSE_S = 5.0
+
+
+def seek(turn: Turn) -> None:
+    """Open the next task of the hunt, if there is nothing else to do first."""
+    hunt = turn.ledger.hunt
+    if hunt.over or turn.ledger.ending is not None or active_jobs(turn):
+        return
+    if not hunt.queue_text:
+        open_task(turn, "queue", queue_task(turn.settings))
+        return
+    if is_open(turn, "acquire") or any(row.final for row in turn.ledger.outbox.values()):
+        return
+    reason = _over(turn)
+    if reason:
+        end_hunt(turn, reason)
+    elif turn.now.mono >= hunt.pause_until_at:
+        turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
+        open_task(turn, "acquire", AcquireJob(request=job_request(turn.settings, turn.ledger.hunt)))
+
+
+def _over(turn: Turn) -> str:
+    """Return why no further job is asked for, "" when one is."""
+    hunt, settings = turn.ledger.hunt, turn.settings
+    if hunt.jobs_taken:
+        floor_s = time_floor_s(hunt.queue_text)
+        if floor_s == 0:
+            return "the queue's timefloor is 0: one job for each pilot"
+        if turn.now.wall - hunt.began_wall > floor_s:
+            return f"the timefloor of {floor_s} s has passed"
+    if turn.now.wall - turn.ledger.began_wall > settings.lifetime_s:
+        return f"the lifetime of {settings.lifetime_s:g} s has passed"
+    if hunt.failures >= settings.getjob_failures:
+        return f"{hunt.failures} requests brought no job"
+    if hunt.asked >= settings.getjob_requests:
+        return f"{hunt.asked} requests were made"
+    return ""
+
+
+def end_hunt(turn: Turn, reason: str, exit_code: int = 0) -> None:
+    """Ask for no further job."""
+    turn.say(logging.INFO if exit_code == 0 else logging.ERROR, f"no further job is asked for: {reason}")
+    turn.change_ledger(hunt=replace(turn.ledger.hunt, over=reason, exit_code=exit_code))
+
+
+def next_request(turn: Turn) -> float | None:
+    """Return when the next request may be made, None when that waits for something else."""
+    hunt = turn.ledger.hunt
+    waits = not hunt.over and bool(hunt.queue_text) and not active_jobs(turn) and not is_open(turn, "acquire")
+    return hunt.pause_until_at if waits and hunt.pause_until_at > turn.now.mono else None
+
+
+def queue_fetched(turn: Turn, result: QueueFetched) -> None:
+    """Take the queue's description, or end the hunt with the code of what is wrong with it."""
+    try:
+        check_queue(result, turn.settings)
+    except BulkheadError as error:
+        end_hunt(turn, str(error), process_exit_code(int(error.code)))
+        return
+    hunt = replace(turn.ledger.hunt, queue_text=result.queue_text, storage_text=result.storage_text)
+    turn.change_ledger(hunt=hunt)
+
+
+def acquired(turn: Turn, task: TaskRecord, definition: str) -> None:
+    """Take a job; the counters begin anew after it."""
+    asked_wall = turn.now.wall - (turn.now.mono - task.issued_at)
+    if receive(turn, definition, asked_wall):
+        hunt = turn.ledger.hunt
+        turn.change_ledger(hunt=replace(hunt, asked=0, failures=0, jobs_taken=hunt.jobs_taken + 1))
+    else:
+        _count_failure(turn, "the source gave no usable job")
+
+
+def no_job(turn: Turn, result: NoJob) -> None:
+    """Count an empty answer; a source that has come to its end is not asked again."""
+    if result.end:
+        end_hunt(turn, result.reason)
+    else:
+        _count_failure(turn, result.reason)
+
+
+def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    """A request failed: count it; without a queue description the pilot has nothing to do."""
+    if isinstance(task.task, AcquireJob):
+        if code == ErrorCode.NOLOCALSPACE:
+            end_hunt(turn, diag, process_exit_code(code))
+        else:
+            _count_failure(turn, f"{code} {diag}")
+    elif task.failures + 1 < _QUEUE_TRIES and code == ErrorCode.QUEUEDATA:
+        turn.change_ledger(tasks={**turn.ledger.tasks, task.key: task})
+        put_off(turn, task, _QUEUE_PAUSE_S)
+        turn.say(logging.WARNING, f"the queue description was not obtained: {diag}")
+    else:
+        end_hunt(turn, f"{code} {diag}", process_exit_code(code))
+
+
+def _count_failure(turn: Turn, reason: str) -> None:
+    hunt = turn.ledger.hunt
+    turn.say(logging.INFO, f"no job: {reason}")
+    pause_until_at = turn.now.mono + turn.settings.getjob_pause_s
+    turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=pause_until_at))

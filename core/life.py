@@ -1,0 +1,264 @@
+"""A job's life: each event moves it through the table of jobs/states.py, and each state that is entered opens its task."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from core.outbox import queue_update
+from core.state import Turn
+from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
+from errors.catalogue import diagnostics
+from errors.codes import ErrorCode
+from errors.exceptions import JobError
+from ipc.schema import KillPayload, Watch
+from jobs.definition import identify
+from jobs.record import Dossier, JobRecord, Stamps
+from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
+from workflows.standard import make_plan, task_id_of
+from workflows.updates import update_body
+
+#: States that are left by a final update; the others need a heartbeat.
+_BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
+
+
+def active_jobs(turn: Turn) -> list[JobRecord]:
+    """Return the jobs that still need work in this pilot."""
+    return [job for job in turn.ledger.jobs.values() if job.state not in SETTLED | {JobState.HOLDING}]
+
+
+def put_job(turn: Turn, job: JobRecord) -> None:
+    """Set a job's record."""
+    turn.change_ledger(jobs={**turn.ledger.jobs, job.key: job})
+
+
+def job_of(turn: Turn, key: str) -> JobRecord | None:
+    """Return the record of a job, None when it is gone."""
+    return turn.ledger.jobs.get(key)
+
+
+def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
+    """Take a job definition into the ledger; False when it names no job that could be reported."""
+    identity = identify(definition)
+    if identity.job_id is None:
+        turn.say(logging.ERROR, "the source gave a job without a valid PandaID; it cannot be reported and is refused")
+        return False
+    attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else 0
+    key = f"{identity.job_id}.{attempt_nr}"
+    if key in turn.ledger.jobs:
+        turn.say(logging.WARNING, f"job {key} was given twice; the second is ignored")
+        return False
+    job = JobRecord(
+        key=key,
+        job_id=identity.job_id,
+        attempt_nr=attempt_nr,
+        state=JobState.RECEIVED,
+        stamps=Stamps(asked=asked_wall, received=turn.now.wall),
+        next_heartbeat=turn.now.mono + turn.settings.heartbeat_s,
+    )
+    put_job(turn, job)
+    dossier = Dossier(key=key, definition=definition)
+    try:
+        plan = make_plan(definition, turn.ledger.hunt, turn.settings, turn.pilot.main_dir, key)
+    except JobError as error:
+        turn.change_ledger(dossiers={**turn.ledger.dossiers, key: dossier})
+        fail(turn, key, int(error.code), str(error))
+        return True
+    turn.change_ledger(
+        dossiers={**turn.ledger.dossiers, key: replace(dossier, plan=plan)},
+        hunt=replace(turn.ledger.hunt, last_task_id=task_id_of(definition)),
+    )
+    move(turn, key, JobEvent.ACCEPTED)
+    ending = turn.ledger.ending
+    if ending is not None and ending.error_code:
+        fail(turn, key, ending.error_code, ending.text)
+    return True
+
+
+def fail(turn: Turn, key: str, code: int, diag: str) -> None:
+    """Note an error of a job (the first stays, behaviour 9) and move it towards its report."""
+    job = job_of(turn, key)
+    if job is None or job.state not in OPEN_TO_ERRORS:
+        return
+    if not job.error_code:
+        text = diag or diagnostics(code)
+        turn.say(logging.ERROR, f"job={job.job_id} state={job.state.value} error={code} {text}")
+        put_job(turn, replace(job, error_code=code, error_diag=text))
+    move(turn, key, JobEvent.ERROR)
+
+
+def move(turn: Turn, key: str, event: JobEvent, **changes: Any) -> None:
+    """Move a job through the table, change its record, and enter the state that follows."""
+    job = turn.ledger.jobs[key]
+    target = TABLE[job.state, event]
+    if target == IMPOSSIBLE:
+        turn.say(logging.ERROR, f"job={job.job_id} has no move for {event.value} in {job.state.value}: a defect")
+        fail(turn, key, ErrorCode.INTERNALPILOTPROBLEM, f"no move for {event.value} in {job.state.value}")
+        return
+    if target == STAYS:
+        put_job(turn, replace(job, **changes))
+        return
+    if not isinstance(target, JobState):
+        raise TypeError(f"the table holds {target!r}")
+    turn.say(logging.INFO, f"job={job.job_id} {job.state.value} -> {target.value} ({event.value})")
+    put_job(turn, replace(job, state=target, **changes))
+    _ENTER[target](turn, key, job.state)
+
+
+def _prepare(turn: Turn, key: str, _before: JobState) -> None:
+    """RECEIVED -> PREPARING: make the directories; from here on the monitor watches."""
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None:
+        open_task(turn, "prepare", plan.prepare, key)
+        open_task(turn, "watch", plan.watch, key)
+
+
+def _stage_in(turn: Turn, key: str, _before: JobState) -> None:
+    """PREPARING -> STAGING_IN: the first word to the server; nothing to bring moves on at once."""
+    tell(turn, key)
+    _stamp(turn, key, stage_in=turn.now.wall)
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None and plan.stage_in is not None:
+        open_task(turn, "stage-in", plan.stage_in, key)
+    else:
+        move(turn, key, JobEvent.STAGED_IN)
+
+
+def _start(turn: Turn, key: str, _before: JobState) -> None:
+    """STAGING_IN -> STARTING: the payload, unless the workflow has none."""
+    _stamp(turn, key, staged_in=turn.now.wall)
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None and plan.run is not None:
+        open_task(turn, "run", plan.run, key)
+    else:
+        move(turn, key, JobEvent.PAYLOAD_ENDED)
+
+
+def _run(turn: Turn, key: str, _before: JobState) -> None:
+    """STARTING -> RUNNING: tell it."""
+    tell(turn, key)
+
+
+def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
+    """STARTING or RUNNING -> STAGING_OUT."""
+    _stamp(turn, key, ended=turn.now.wall)
+    tell(turn, key)
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None and plan.stage_out is not None:
+        open_task(turn, "stage-out", plan.stage_out, key)
+    else:
+        move(turn, key, JobEvent.STAGED_OUT)
+
+
+def _fail(turn: Turn, key: str, before: JobState) -> None:
+    """Any -> FAILING: stop what runs; what may have a payload has it killed first."""
+    plan = turn.ledger.dossiers[key].plan
+    cancel_job_tasks(turn, key, "the job fails", keep=(Watch,))
+    _stamp(turn, key, ended=turn.now.wall)
+    if plan is not None and plan.run is not None and before in (JobState.STARTING, JobState.RUNNING):
+        task = KillPayload(
+            job_dir=plan.run.job_dir,
+            control_dir=plan.run.control_dir,
+            grace_s=turn.settings.tuning.term_grace_s,
+        )
+        open_task(turn, "kill", task, key)
+    else:
+        move(turn, key, JobEvent.ENDED)
+
+
+def _transfer_log(turn: Turn, key: str, _before: JobState) -> None:
+    """STAGING_OUT or FAILING -> TRANSFERRING_LOG: pack and bring the log, within what an ending leaves of time."""
+    cancel_task(turn, f"{key}:watch", "the payload is over")
+    plan = turn.ledger.dossiers[key].plan
+    ending = turn.ledger.ending
+    if plan is None or plan.log is None:
+        move(turn, key, JobEvent.LOG_SETTLED)
+        return
+    log = plan.log
+    if ending is not None:
+        left_s = ending.deadline_at - turn.settings.tuning.report_reserve_s - turn.now.mono
+        log = replace(log, deadline_s=max(0.1, left_s))
+    open_task(turn, "log", log, key)
+
+
+def _report(turn: Turn, key: str, _before: JobState) -> None:
+    """TRANSFERRING_LOG -> REPORTING: the final update is composed once and is on disk before it is sent (P64)."""
+    _stamp(turn, key, settled=turn.now.wall)
+    cancel_job_tasks(turn, key, "the job is over")
+    job = turn.ledger.jobs[key]
+    if job.muted:
+        move(turn, key, JobEvent.REPORTED)
+    else:
+        tell(turn, key, final=True)
+
+
+def _finish(turn: Turn, key: str, _before: JobState) -> None:
+    """REPORTING or HOLDING -> DONE: nothing of the job is needed any more."""
+    plan = turn.ledger.dossiers[key].plan
+    cancel_job_tasks(turn, key, "the job is done")
+    if plan is None or not turn.settings.cleanup or turn.ledger.jobs[key].keep_files:
+        forget(turn, key)
+    else:
+        open_task(turn, "clean", plan.clean, key)
+
+
+def _shelve(_turn: Turn, _key: str, _before: JobState) -> None:
+    """REPORTING -> HOLDING: the final update stays in the outbox for a later pilot."""
+
+
+_ENTER = {
+    JobState.PREPARING: _prepare,
+    JobState.STAGING_IN: _stage_in,
+    JobState.STARTING: _start,
+    JobState.RUNNING: _run,
+    JobState.STAGING_OUT: _stage_out,
+    JobState.FAILING: _fail,
+    JobState.TRANSFERRING_LOG: _transfer_log,
+    JobState.REPORTING: _report,
+    JobState.DONE: _finish,
+    JobState.HOLDING: _shelve,
+}
+
+
+def forget(turn: Turn, key: str) -> None:
+    """Remove a settled job and all that belongs to it from the ledger."""
+    for task_key, task in list(turn.ledger.tasks.items()):
+        if task.job_key == key:
+            close_task(turn, task_key)
+    turn.change_ledger(
+        jobs={k: job for k, job in turn.ledger.jobs.items() if k != key},
+        dossiers={k: dossier for k, dossier in turn.ledger.dossiers.items() if k != key},
+        outbox={s: row for s, row in turn.ledger.outbox.items() if row.job_key != key},
+    )
+
+
+def tell(turn: Turn, key: str, *, final: bool = False) -> None:
+    """Queue an update of a job in the word that its state has for the server."""
+    job = turn.ledger.jobs[key]
+    if job.muted:
+        return
+    word = server_word(job.state, job.last_word, failed=job.failed)
+    plan = turn.ledger.dossiers[key].plan
+    body = update_body(job, plan, word, turn.settings, turn.now.wall, turn.ledger.began_wall)
+    queue_update(turn, key, "update_job", body, final=final)
+    beat_at = turn.now.mono + turn.settings.heartbeat_s
+    put_job(turn, replace(job, last_word=word, next_heartbeat=beat_at))
+
+
+def heartbeats_due(turn: Turn) -> None:
+    """Queue the heartbeat of each job whose time has come, in every phase (pitfall P40)."""
+    for job in list(turn.ledger.jobs.values()):
+        if job.state in _BEATING and job.last_word and turn.now.mono >= job.next_heartbeat:
+            tell(turn, job.key)
+
+
+def next_heartbeat(turn: Turn) -> float | None:
+    """Return when the next heartbeat is due."""
+    return min(
+        (job.next_heartbeat for job in turn.ledger.jobs.values() if job.state in _BEATING and job.last_word),
+        default=None,
+    )
+
+
+def _stamp(turn: Turn, key: str, **stamps: float) -> None:
+    job = turn.ledger.jobs[key]
+    put_job(turn, replace(job, stamps=replace(job.stamps, **stamps)))

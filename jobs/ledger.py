@@ -1,0 +1,106 @@
+"""The durable part of the supervisor's state: what the journal holds, no more and no less.
+
+Times named `_at` are monotonic seconds: they mean something only while this boot lasts, and `reopened` drops them.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from ipc.schema import Task
+from jobs.record import Dossier, JobRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """A task and its lease. `issued` is the incarnation that holds the lease, 0 while nobody does."""
+
+    key: str
+    role: str
+    job_key: str
+    task: Task
+    attempt: int = 0
+    failures: int = 0
+    deaths: int = 0
+    issued: int = 0
+    not_before_at: float = 0.0
+    issued_at: float = 0.0
+
+    @property
+    def lease(self) -> str:
+        """Return the id that a result must carry to count."""
+        return f"{self.key}/{self.attempt}/{self.issued}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the outbox: a call to deliver. `refused`: the sink will never take this body as it is."""
+
+    sequence: int
+    job_key: str
+    call: str
+    body: str
+    final: bool = False
+    attempts: int = 0
+    refused: bool = False
+    first_try_at: float = 0.0
+    next_try_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why the pilot ends, and by when: one first cause starts one deadline (pitfall P07).
+
+    `error_code` is what a job under way is failed with (0: it is left to end by itself).
+    """
+
+    exit_code: int
+    error_code: int
+    text: str
+    deadline_at: float
+    signal: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hunt:
+    """How the search for jobs goes."""
+
+    queue_text: str = ""
+    storage_text: str = ""
+    began_wall: float = 0.0
+    asked: int = 0
+    failures: int = 0
+    jobs_taken: int = 0
+    pause_until_at: float = 0.0
+    over: str = ""
+    exit_code: int = 0
+    last_task_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """All that must survive: jobs under way, their dossiers, open tasks, the outbox, the end, the hunt."""
+
+    generation: int = 0
+    sequence: int = 0
+    began_wall: float = 0.0
+    jobs: dict[str, JobRecord] = field(default_factory=dict)
+    dossiers: dict[str, Dossier] = field(default_factory=dict)
+    tasks: dict[str, TaskRecord] = field(default_factory=dict)
+    outbox: dict[int, Row] = field(default_factory=dict)
+    ending: Ending | None = None
+    hunt: Hunt = Hunt()
+
+
+def reopened(ledger: Ledger) -> Ledger:
+    """Return the ledger as a new supervisor begins with it: next generation, no lease held, nothing put off."""
+    return replace(
+        ledger,
+        generation=ledger.generation + 1,
+        tasks={
+            key: replace(task, issued=0, not_before_at=0.0, issued_at=0.0) for key, task in ledger.tasks.items()
+        },
+        outbox={
+            sequence: replace(row, first_try_at=0.0, next_try_at=0.0) for sequence, row in ledger.outbox.items()
+        },
+        jobs={key: replace(job, next_heartbeat=0.0) for key, job in ledger.jobs.items()},
+        hunt=replace(ledger.hunt, pause_until_at=0.0),
+    )

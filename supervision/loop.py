@@ -1,0 +1,202 @@
+"""The supervisor's loop: one poller; whatever wakes it becomes events, `step` decides, and what it asks for is done here.
+
+The order in each turn is: commit the ledger (one durable transaction), then act. A crash on any line in between is made
+good by the next supervisor: what was decided is in the journal, what was not done is begun again by `step`.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from core.actions import Action, EndPayload, KillWorker, Leave, Say, Send, StartWorker
+from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, Tick, WorkerDied
+from core.state import Pilot
+from core.step import next_deadline, step
+from host import kernel
+from host.clock import Now, now, wait_ms
+from host.processes import Identity, open_pidfd
+from ipc.bus import Address, Bus
+from jobs.journal import Journal
+from supervision.bulletin import Bulletin
+from supervision.crew import Crew
+from supervision.guardian import Watchman
+from supervision.lastmeans import end_payload
+from supervision.place import Place, drop_ballast
+
+#: The kernel sends this one when the guardian dies, where pidfds are not known.
+GUARDIAN_GONE = signal.SIGRTMIN + 1
+_SUSPENDED_S = 2.0
+_COMMIT_PAUSE_S = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Hull:
+    """What the loop holds in its hands."""
+
+    place: Place
+    journal: Journal
+    bus: Bus
+    bulletin: Bulletin
+    crew: Crew
+    watchman: Watchman
+    guardian: Identity
+    signal_fd: int
+    beat_s: float
+    crash_at: str = ""
+
+
+class Loop:
+    """Run a pilot until it leaves."""
+
+    def __init__(self, hull: Hull, pilot: Pilot) -> None:
+        self._hull = hull
+        self._pilot = pilot
+        self._log = logging.getLogger("supervisor")
+        self._guardian_fd = open_pidfd(hull.guardian)
+        self._guardian_gone = False
+        self._crash_count = 0
+
+    def run(self) -> int:
+        """Return the pilot's exit code once it has left."""
+        self._turn(Begun(), now())
+        while not self._pilot.left:
+            ready, gap_s = self._wait()
+            if gap_s > _SUSPENDED_S:
+                self._turn(Suspended(gap_s), now())
+            for event in self._collect(ready):
+                self._turn(event, now())
+                if self._pilot.left:
+                    break
+            else:
+                self._turn(Tick(), now())
+            self._hull.watchman.tell("beat")
+        if self._guardian_fd is not None:
+            os.close(self._guardian_fd)
+        return self._pilot.exit_code
+
+    def _wait(self) -> tuple[set[Any], float]:
+        """Wait for anything; also return by how much the wake-up came too late (a suspended host)."""
+        poller = zmq.Poller()
+        hull = self._hull
+        for thing in (hull.bus.socket, hull.bus.door, hull.bulletin.socket, hull.signal_fd, *hull.crew.descriptors()):
+            poller.register(thing, zmq.POLLIN)
+        if self._guardian_fd is not None and not self._guardian_gone:
+            poller.register(self._guardian_fd, zmq.POLLIN)
+        before = now()
+        deadline = min(next_deadline(self._pilot, before) or before.mono + hull.beat_s, before.mono + hull.beat_s)
+        timeout_ms = wait_ms(deadline, before.mono) or 0
+        ready = {thing for thing, _ in poller.poll(timeout_ms)}
+        return ready, now().mono - before.mono - timeout_ms / 1000
+
+    def _collect(self, ready: set[Any]) -> Iterator[Event]:
+        """Turn what is ready into events. Messages come before deaths: a worker's last words count."""
+        hull = self._hull
+        for record in kernel.read_signals(hull.signal_fd):
+            if record.number == GUARDIAN_GONE:
+                yield from self._guardian_lost()
+            elif record.number != signal.SIGCHLD:
+                yield SignalArrived(record.number, signal.Signals(record.number).name, record.sender_pid)
+        if self._guardian_fd in ready:
+            yield from self._guardian_lost()
+        hull.bus.answer_door()
+        if hull.bulletin.greet():
+            hull.bulletin.publish(self._pilot, hull.crew.pids(), now())
+        yield from self._messages()
+        deaths = hull.crew.deaths()
+        if deaths:
+            yield from self._messages()
+        for role, incarnation, exit_code in deaths:
+            yield WorkerDied(role, incarnation, exit_code)
+        _reap_orphans(set(hull.crew.pids().values()))
+
+    def _messages(self) -> Iterator[Event]:
+        while (received := self._hull.bus.receive()) is not None:
+            address, message = received
+            yield Heard(address.role, address.incarnation, message)
+
+    def _guardian_lost(self) -> Iterator[Event]:
+        if not self._guardian_gone and os.getppid() != self._hull.guardian.pid:
+            self._guardian_gone = True
+            yield GuardianDied()
+
+    def _turn(self, event: Event, moment: Now) -> None:
+        before = self._pilot
+        after, actions = step(before, event, moment)
+        if after.ledger is not before.ledger:
+            self._crash_point("commit-before")
+            self._commit(before, after, actions, moment)
+            self._crash_point("commit-after")
+        self._pilot = after
+        for action in actions:
+            self._crash_point("action-before")
+            self._perform(action)
+            self._crash_point("action-after")
+        if after is not before:
+            self._hull.bulletin.publish(after, self._hull.crew.pids(), moment)
+
+    def _commit(self, before: Pilot, after: Pilot, actions: list[Action], moment: Now) -> None:
+        """Write the ledger; on a full disk give the reserve back and try until it is written (nothing may be lost)."""
+        texts = tuple(action.text for action in actions if isinstance(action, Say))
+        while True:
+            try:
+                self._hull.journal.commit(before.ledger, after.ledger, moment.wall, texts)
+            except sqlite3.Error as error:
+                freed = drop_ballast(self._hull.place)
+                self._log.error("the journal cannot be written (%s); reserve given back: %s", error, freed)  # noqa: TRY400
+                self._hull.watchman.tell("beat")
+                if not freed:
+                    self._pause(_COMMIT_PAUSE_S)
+            else:
+                return
+
+    def _pause(self, pause_s: float) -> None:
+        """Wait on what may free disk space: a worker that ends."""
+        poller = zmq.Poller()
+        for descriptor in self._hull.crew.descriptors():
+            poller.register(descriptor, zmq.POLLIN)
+        poller.poll(int(pause_s * 1000))
+
+    def _perform(self, action: Action) -> None:
+        hull = self._hull
+        if isinstance(action, Send):
+            hull.bus.send(Address(action.role, action.incarnation), action.message)
+        elif isinstance(action, StartWorker):
+            hull.crew.start(action.role, action.incarnation)
+        elif isinstance(action, KillWorker):
+            hull.crew.kill(action.role, action.incarnation)
+        elif isinstance(action, EndPayload):
+            end_payload(action.control_dir)
+        elif isinstance(action, Say):
+            self._log.log(action.level, action.text)
+        elif isinstance(action, Leave):
+            self._log.info("the pilot leaves with exit code %d", action.exit_code)
+
+    def _crash_point(self, kind: str) -> None:
+        """Kill this very process at the n-th point of a kind when a test asks for it ("commit-after:7")."""
+        if not self._hull.crash_at:
+            return
+        wanted, _, count = self._hull.crash_at.partition(":")
+        if wanted == kind:
+            self._crash_count += 1
+            if self._crash_count == int(count):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _reap_orphans(own: set[int]) -> None:
+    """Reap the orphans that came to this subreaper; the workers' exit codes are left to their owners."""
+    while True:
+        try:
+            seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if seen is None or seen.si_pid in own:
+            return
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(seen.si_pid, os.WNOHANG)

@@ -1,0 +1,117 @@
+"""One supervisor from its first line to its last: settings, place, journal, bus, crew, loop."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import zmq
+
+from core.state import Pilot
+from host import kernel
+from host.processes import Identity, identify
+from ipc.bus import Bus
+from jobs.journal import Journal, JournalError
+from jobs.ledger import Ledger, reopened
+from settings.build import SettingsError, build
+from settings.settings import Settings
+from supervision.bulletin import Bulletin
+from supervision.crew import Crew, ProcessCrew, ThreadCrew
+from supervision.guardian import CRASHED, Watchman
+from supervision.launcher import title_setter
+from supervision.logs import begin_log
+from supervision.loop import GUARDIAN_GONE, Hull, Loop
+from supervision.place import Place, PlaceError, keep_ballast, make_place, make_run_dir, remove_run_dir
+from supervision.recovery import take_over_others
+
+USAGE_EXIT = 2
+_PLACE_EXIT = 66
+
+
+def run_supervisor(argv: list[str], watchman: Watchman) -> int:
+    """Be the supervisor; return the pilot's exit code, or CRASHED for one that ended by an error of its own."""
+    guardian_pid = os.getppid()
+    kernel.block((*kernel.TRAPPED, signal.SIGCHLD, GUARDIAN_GONE))
+    signal_fd = kernel.open_signalfd((*kernel.TRAPPED, signal.SIGCHLD, GUARDIAN_GONE))
+    kernel.die_with_parent(GUARDIAN_GONE)
+    kernel.become_subreaper()
+    try:
+        settings = build(argv, dict(os.environ), str(Path.cwd()))
+        place = _place(settings, watchman)
+    except SettingsError as error:
+        print(f"bulkhead: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
+        return USAGE_EXIT
+    except PlaceError as error:
+        print(f"bulkhead: {error}", file=sys.stderr)  # noqa: T201
+        return _PLACE_EXIT
+    watchman.tell(f"place {place.main_dir}")
+    watchman.tell(f"silence {settings.tuning.silence_s * 2}")
+    log_path = None if settings.no_pilot_log else place.log
+    begin_log(log_path, debug=settings.debug, to_stdout=not settings.redirect_stdout)
+    return _sail(settings, place, watchman, identify(guardian_pid), signal_fd)
+
+
+def _place(settings: Settings, watchman: Watchman) -> Place:
+    if watchman.place:
+        return Place(Path(watchman.place))
+    return make_place(settings.workdir, settings.launch_dir, os.getppid(), time.time())
+
+
+def _sail(
+    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
+) -> int:
+    log = logging.getLogger("supervisor")
+    if guardian is None:
+        return CRASHED
+    title_setter("supervisor")("starting")
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        journal = Journal(place.journal)
+        ledger = journal.load()
+    except JournalError as error:
+        log.critical("%s", error)
+        return _PLACE_EXIT
+    threads = settings.isolation == "thread"
+    run_dir = make_run_dir()
+    journal.note("run_dir", str(run_dir))
+    journal.note("guardian", [guardian.pid, guardian.start_ticks, guardian.boot_id])
+    journal.note("supervisor", os.getpid())
+    resumed = ledger is not None
+    began = reopened(ledger or Ledger())
+    journal.commit(ledger or Ledger(), began, time.time())
+    began = take_over_others(began, place, settings, journal)
+    keep_ballast(place, settings.tuning.ballast_bytes)
+    kernel.hide_memory()
+    bus = Bus(context, None if threads else run_dir)
+    bulletin = Bulletin(context, run_dir)
+    log_path = None if settings.no_pilot_log else place.log
+    crew: Crew = (
+        ThreadCrew(bus, settings, context, guardian)
+        if threads
+        else ProcessCrew(bus, settings, log_path, guardian)
+    )
+    log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
+    for warning in () if resumed else settings.warnings:
+        log.warning("%s", warning)
+    hull = Hull(
+        place=place,
+        journal=journal,
+        bus=bus,
+        bulletin=bulletin,
+        crew=crew,
+        watchman=watchman,
+        guardian=guardian,
+        signal_fd=signal_fd,
+        beat_s=settings.tuning.beat_s,
+        crash_at=settings.tuning.crash_at if watchman.incarnation == 1 else "",
+    )
+    title_setter("supervisor")(f"queue {settings.queue}")
+    try:
+        return Loop(hull, Pilot(settings=settings, main_dir=str(place.main_dir), ledger=began)).run()
+    except Exception:
+        log.critical("the supervisor ends by an error of its own and is started again", exc_info=True)
+        return CRASHED
+    finally:
+        remove_run_dir(run_dir)

@@ -1,0 +1,103 @@
+"""Where a pilot lives on disk: its main directory, the hidden room for its own files, the runtime directory.
+
+    <main>/                       PILOT_HOME: -a DIR/PanDA_Pilot3_<pid>_<epoch>, or the start directory
+    <main>/pilotlog.txt
+    <main>/PanDA_Pilot-<PandaID>/ one per job
+    <main>/.bulkhead/             0700: journal.sqlite, control/<job>/, ballast
+    <tmp>/bulkhead-XXXXXX/        0700: the sockets of the bus; short, as ipc paths are limited (P53, P112)
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOM = ".bulkhead"
+LOG_NAME = "pilotlog.txt"
+
+
+class PlaceError(RuntimeError):
+    """The pilot cannot live here; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pilot's main directory; all other paths follow from it."""
+
+    main_dir: Path
+
+    @property
+    def room(self) -> Path:
+        """Return the hidden directory for the pilot's own files."""
+        return self.main_dir / ROOM
+
+    @property
+    def journal(self) -> Path:
+        """Return the journal's path."""
+        return self.room / "journal.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """Return the path of pilotlog.txt."""
+        return self.main_dir / LOG_NAME
+
+    @property
+    def ballast(self) -> Path:
+        """Return the path of the space kept in reserve for the journal and the log."""
+        return self.room / "ballast"
+
+
+def make_place(workdir: str, launch_dir: str, pid: int, wall: float) -> Place:
+    """Make a new main directory (mode 0770) below `workdir`, or use `launch_dir` when that is empty.
+
+    Raises:
+        PlaceError: when the directories cannot be made.
+    """
+    main = Path(workdir).absolute() / f"PanDA_Pilot3_{pid}_{int(wall)}" if workdir else Path(launch_dir).absolute()
+    place = Place(main)
+    try:
+        main.mkdir(mode=0o770, parents=True, exist_ok=True)
+        place.room.mkdir(mode=0o700, exist_ok=True)
+        status = place.room.lstat()
+    except OSError as error:
+        raise PlaceError(f"the directory {main} cannot be made: {error.strerror}; give another one with -a") from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PlaceError(f"{place.room} is not a directory of this user; give another one with -a")
+    place.room.chmod(0o700)
+    return place
+
+
+def make_run_dir() -> Path:
+    """Make a new, empty, short directory of mode 0700 for the sockets."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    if not os.access(base, os.W_OK | os.X_OK) or len(base) > 60:
+        base = "/tmp"  # noqa: S108 - mkdtemp makes the name and the mode safe
+    return Path(tempfile.mkdtemp(prefix="bulkhead-", dir=base))
+
+
+def remove_run_dir(path: Path) -> None:
+    """Remove a runtime directory made by make_run_dir; any other path is left alone."""
+    if path.name.startswith("bulkhead-") and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def keep_ballast(place: Place, size_bytes: int) -> None:
+    """Keep `size_bytes` of disk in reserve; without room for it the pilot goes on."""
+    try:
+        if place.ballast.exists() and place.ballast.stat().st_size >= size_bytes:
+            return
+        with place.ballast.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size_bytes)
+    except OSError:
+        place.ballast.unlink(missing_ok=True)
+
+
+def drop_ballast(place: Place) -> bool:
+    """Give the reserve back to the file system; False when there was none."""
+    try:
+        place.ballast.unlink()
+    except OSError:
+        return False
+    return True
