@@ -16,7 +16,7 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
-        with open(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             stream.write(raw)
             stream.flush()
             os.fsync(stream.fileno())
@@ -47,10 +47,12 @@ def read_bounded(path: Path, limit_bytes: int, *, tail: bool = False) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
-    with open(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return ""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        # fdopen refuses directories with an exception, and leaves the descriptor open then.
+        os.close(descriptor)
+        return ""
+    with os.fdopen(descriptor, "rb") as stream:
         if tail and status.st_size > limit_bytes:
             stream.seek(status.st_size - limit_bytes)
         return stream.read(limit_bytes).decode("utf-8", "replace")
