@@ -96,6 +96,7 @@ class Place:
         self.new_runner()
 
     def prepare(self, *files: TextFile) -> None:
+        self.desk.results.pop("prepare", None)
         task = PrepareJob(job_dir=str(self.job_dir), control_dir=str(self.control_dir), files=files)
         self.duty.assign("prepare", task, now())
 
