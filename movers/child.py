@@ -1,0 +1,180 @@
+"""The child program that carries out orders, one after the other, and can be killed on any line (pitfall P75).
+
+Started by the stager with `arguments`, in a session of its own. Orders come as JSON lines on standard input, answers
+leave as JSON lines on standard output:
+
+    {"id": 7, "kind": "move", "mover": "cp", "order": {fields of movers.base.Order}}
+    {"id": 7, "kind": "archive", "order": {arguments of jobs.archive.make_archive}}
+    {"id": 7, "kind": "remove", "order": {"root": "...", "paths": ["..."]}}
+    {"id": 7, "kind": "discard", "order": {fields of movers.base.Order}}
+
+    {"id": 7, "done_bytes": 1048576}                             at most five times a second
+    {"id": 7, "total_bytes": 1048576}                            when it was not known before
+    {"id": 7, "result": {...}}
+    {"id": 7, "error": {"code": 1171, "text": "...", "retry": true, "missing": false}}
+
+It leaves at the end of its standard input and when its parent dies. Whatever a mover or its libraries print goes to
+standard error, of which the stager keeps the end.
+"""
+
+# ruff: noqa: PTH100, PTH116, PTH120, PTH123 - pathlib costs 6 ms of the start
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from errors.codes import ErrorCode
+from host.kernel import clear_mask, die_with_parent
+from movers.base import Capabilities, MoverError, Order, Report, os_failure, partial_path
+from movers.landing import discard_partial, make_link
+from movers.registry import find
+
+REPORT_S = 0.2
+_GROWTH_S = 1.0
+_BOOT = "import sys; sys.path[:0] = sys.argv[2:]; from movers.child import main; main()"
+
+
+def arguments() -> list[str]:
+    """Return the argument list that starts the child: isolated from user and site set-up, with our own module path.
+
+    The parent's module path is passed on because the child must find what the parent found (also from an archive);
+    `-S` saves the half of its start that looks for site packages.
+    """
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    others = [path for path in sys.path if path and path != root]
+    return [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid()), root, *others]
+
+
+def main() -> None:
+    """Carry out orders until there are no more."""
+    die_with_parent()
+    if os.getppid() != int(sys.argv[1]):
+        return  # the parent died before the kernel was told (P18)
+    clear_mask()
+    orders, answers = _take_pipes()
+    while line := orders.readline():
+        message = json.loads(line)
+        answers.serve(message)
+
+
+def _take_pipes() -> tuple[BinaryIO, "Answers"]:
+    """Take standard input and output away from whatever the movers run: /dev/null and standard error replace them."""
+    orders, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return open(orders, "rb"), Answers(answers)
+
+
+class Answers:
+    """Writes what becomes of one order after the other."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Write to `descriptor`, a pipe that blocks."""
+        self._descriptor = descriptor
+        self._order = 0
+        self._next_report = 0.0
+
+    def _say(self, **fields: Any) -> None:
+        line = json.dumps({"id": self._order, **fields}).encode() + b"\n"
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+    def report(self, done_bytes: int) -> None:
+        """Tell how many bytes are done, not too often."""
+        moment = time.monotonic()
+        if moment >= self._next_report:
+            self._next_report = moment + REPORT_S
+            self._say(done_bytes=done_bytes)
+
+    def announce(self, total_bytes: int) -> None:
+        """Tell how many bytes there are in all."""
+        self._say(total_bytes=total_bytes)
+
+    def serve(self, message: dict[str, Any]) -> None:
+        """Carry out one order and answer it, whatever happens."""
+        self._order, self._next_report = message["id"], 0.0
+        try:
+            result = _KINDS[message["kind"]](message, self)
+        except MoverError as error:
+            self._fail(error)
+        except OSError as error:
+            self._fail(os_failure(error, message["order"].get("direction", "in"), message["kind"]))
+        except Exception as error:  # noqa: BLE001 - the top of a process, around foreign libraries
+            sys.excepthook(*sys.exc_info())
+            self._fail(MoverError(ErrorCode.UNKNOWNEXCEPTION, f"{type(error).__name__}: {error}", retry=True))
+        else:
+            self._say(result=result)
+
+    def _fail(self, error: MoverError) -> None:
+        told = {"code": error.code, "text": error.text, "retry": error.retry, "missing": error.missing}
+        self._say(error=told)
+
+
+def _move(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    mover = find(message["mover"])
+    order = Order(**message["order"])
+    if order.direction not in mover.CAPABILITIES.directions:
+        raise MoverError(ErrorCode.UNKNOWNCOPYTOOL, f"{message['mover']} cannot move files {order.direction}")
+    stop_watching = _watch_growth(mover.CAPABILITIES, order, answers.report)
+    try:
+        moved = mover.move(order, answers.report)
+    finally:
+        stop_watching()
+    if order.link:
+        make_link(order)
+    return moved._asdict()
+
+
+def _watch_growth(capabilities: Capabilities, order: Order, report: Report) -> Callable[[], None]:
+    """Report the growth of the partial file for a mover that does not report itself; return how to stop that."""
+    if capabilities.reports_bytes or order.direction != "in":
+        return lambda: None
+    import threading  # noqa: PLC0415 - not needed by most orders, and the child must start fast
+
+    path, over = partial_path(order), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_GROWTH_S):
+            try:
+                report(os.stat(path).st_size)
+            except OSError:
+                continue
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        over.set()
+        thread.join()
+
+    return stop
+
+
+def _archive(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    order = message["order"]
+    module = importlib.import_module("jobs.archive")
+    made = module.make_archive(**order, report=answers.report, announce=answers.announce)
+    return {"size_bytes": made.size_bytes, "members": made.members, "notes": list(made.notes[:20])}
+
+
+def _remove(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    module = importlib.import_module("movers.removal")
+    return {"removed": module.remove_trees(message["order"]["root"], message["order"]["paths"], answers.report)}
+
+
+def _discard(message: dict[str, Any], _answers: Answers) -> dict[str, Any]:
+    discard_partial(Order(**message["order"]))
+    return {}
+
+
+_KINDS: dict[str, Callable[[dict[str, Any], Answers], dict[str, Any]]] = {
+    "move": _move,
+    "archive": _archive,
+    "remove": _remove,
+    "discard": _discard,
+}
