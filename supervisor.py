@@ -20,9 +20,10 @@ def main(argv: list[str] | None = None) -> int:
 
         return run_command(arguments[0], arguments[1:])
     if {"-h", "--help", "--version"} & set(arguments):
-        from settings.options import show_help  # noqa: PLC0415
+        from settings.options import parser  # noqa: PLC0415
 
-        return show_help(arguments)
+        parser().print_help() if "--version" not in arguments else parser().parse_args(arguments)
+        return 0
     return _pilot(arguments)
 
 

@@ -3,6 +3,8 @@
 import logging
 from dataclasses import replace
 
+from workflows.request import check_queue, job_request, queue_task, time_floor_s
+
 from core.life import active_jobs, receive
 from core.state import Turn
 from core.tasks import is_open, open_task, put_off
@@ -11,7 +13,6 @@ from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
 from ipc.schema import AcquireJob, NoJob, QueueFetched
 from jobs.ledger import TaskRecord
-from workflows.request import check_queue, job_request, queue_task, time_floor_s
 
 _QUEUE_TRIES = 3
 _QUEUE_PAUSE_S = 5.0

@@ -1,8 +1,10 @@
-"""A job's life: each event moves it through the table of jobs/states.py, and each state that is entered opens its task."""
+"""A job's life: each event moves it through the table of jobs/states.py, each state that is entered opens its task."""
 
 import logging
 from dataclasses import replace
 from typing import Any
+
+from workflows.standard import make_plan, task_id_of
 
 from core.outbox import queue_update
 from core.state import Turn
@@ -14,7 +16,6 @@ from ipc.schema import KillPayload, Watch
 from jobs.definition import identify
 from jobs.record import Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
-from workflows.standard import make_plan, task_id_of
 from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.

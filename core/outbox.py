@@ -117,7 +117,7 @@ def next_deadline(turn: Turn) -> float | None:
     """Return when send_due has something to do next, None when only an answer can bring it on."""
     times = [row.next_try_at for row in turn.ledger.outbox.values() if row.next_try_at > turn.now.mono]
     supersede_s = turn.settings.tuning.supersede_after_s
-    waiting = {}
+    waiting: dict[str, int] = {}
     for row in turn.ledger.outbox.values():
         waiting[row.job_key] = waiting.get(row.job_key, 0) + 1
     for task in turn.ledger.tasks.values():

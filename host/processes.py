@@ -81,9 +81,9 @@ def is_alive(identity: Identity) -> bool:
 def process_table() -> dict[int, ProcessRow]:
     """Return all processes that can be seen."""
     table = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            row = read_row(int(name))
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            row = read_row(int(entry.name))
             if row is not None:
                 table[row.pid] = row
     return table
@@ -108,7 +108,7 @@ def tree_of(roots: Iterable[int], table: dict[int, ProcessRow], sessions: Iterab
 
 
 def open_pidfd(identity: Identity) -> int | None:
-    """Return a descriptor that becomes readable when that process ends; None when it is gone or pidfds are not known."""
+    """Return a descriptor that becomes readable when that process ends; None when it is gone or without pidfds."""
     if not hasattr(os, "pidfd_open"):
         return None
     try:

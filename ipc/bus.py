@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
+from zmq.utils import z85
 
 from ipc.codec import MessageError, decode, encode
 from ipc.schema import ToSupervisor, ToWorker
@@ -103,7 +104,7 @@ class Bus:
                 return
             request_id = frames[1] if len(frames) > 1 else b""
             # ZAP 1.0: version, request id, domain, address, identity, mechanism, credentials (the raw public key).
-            known = len(frames) == 7 and frames[5] == b"CURVE" and zmq.utils.z85.encode(frames[6]) in self._allowed
+            known = len(frames) == 7 and frames[5] == b"CURVE" and z85.encode(frames[6]) in self._allowed
             if not known:
                 self.dropped["stranger"] += 1
             status = (b"200", b"OK") if known else (b"400", b"no such key")

@@ -419,7 +419,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """worker -> supervisor: the work under `lease` failed with a catalogue code; `retry` when doing it again may help."""
+    """worker -> supervisor: the work under `lease` failed with a code; `retry` when doing it again may help."""
 
     lease: str
     code: int

@@ -1,1 +1,1 @@
-"""The edge of the supervisor: guardian, launcher, loop, logs, places. The only code that starts, kills, sends, writes."""
+"""The supervisor's edge: guardian, launcher, loop, logs, places. All that starts, kills, sends and writes is here."""

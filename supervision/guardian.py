@@ -125,7 +125,7 @@ def _pass_on(pid: int, numbers: Sequence[int]) -> None:
 
 
 def _reap(supervisor_pid: int) -> int | None:
-    """Reap whoever ended (orphans come to the guardian when the supervisor is dead); the supervisor's code if it did."""
+    """Reap whoever ended, orphans of a dead supervisor too; return the supervisor's code if it ended."""
     code = None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The supervisor's loop: one poller; whatever wakes it becomes events, `step` decides, and what it asks for is done here.
+"""The supervisor's loop: one poller; whatever wakes it becomes events, `step` decides, what it asks is done here.
 
 The order in each turn is: commit the ledger (one durable transaction), then act. A crash on any line in between is made
 good by the next supervisor: what was decided is in the journal, what was not done is begun again by `step`.
@@ -72,10 +72,7 @@ class Loop:
                 self._turn(Suspended(gap_s), now())
             for event in self._collect(ready):
                 self._turn(event, now())
-                if self._pilot.left:
-                    break
-            else:
-                self._turn(Tick(), now())
+            self._turn(Tick(), now())
             self._hull.watchman.tell("beat")
         if self._guardian_fd is not None:
             os.close(self._guardian_fd)
@@ -149,7 +146,7 @@ class Loop:
                 self._hull.journal.commit(before.ledger, after.ledger, moment.wall, texts)
             except sqlite3.Error as error:
                 freed = drop_ballast(self._hull.place)
-                self._log.error("the journal cannot be written (%s); reserve given back: %s", error, freed)  # noqa: TRY400
+                self._log.error("the journal cannot be written (%s); reserve given back: %s", error, freed)
                 self._hull.watchman.tell("beat")
                 if not freed:
                     self._pause(_COMMIT_PAUSE_S)

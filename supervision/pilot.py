@@ -15,7 +15,8 @@ from host.processes import Identity, identify
 from ipc.bus import Bus
 from jobs.journal import Journal, JournalError
 from jobs.ledger import Ledger, reopened
-from settings.build import SettingsError, build
+from settings.build import build
+from settings.errors import SettingsError
 from settings.settings import Settings
 from supervision.bulletin import Bulletin
 from supervision.crew import Crew, ProcessCrew, ThreadCrew

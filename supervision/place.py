@@ -1,10 +1,10 @@
 """Where a pilot lives on disk: its main directory, the hidden room for its own files, the runtime directory.
 
-    <main>/                       PILOT_HOME: -a DIR/PanDA_Pilot3_<pid>_<epoch>, or the start directory
-    <main>/pilotlog.txt
-    <main>/PanDA_Pilot-<PandaID>/ one per job
-    <main>/.bulkhead/             0700: journal.sqlite, control/<job>/, ballast
-    <tmp>/bulkhead-XXXXXX/        0700: the sockets of the bus; short, as ipc paths are limited (P53, P112)
+<main>/                       PILOT_HOME: -a DIR/PanDA_Pilot3_<pid>_<epoch>, or the start directory
+<main>/pilotlog.txt
+<main>/PanDA_Pilot-<PandaID>/ one per job
+<main>/.bulkhead/             0700: journal.sqlite, control/<job>/, ballast
+<tmp>/bulkhead-XXXXXX/        0700: the sockets of the bus; short, as ipc paths are limited (P53, P112)
 """
 
 import os

@@ -44,7 +44,7 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
         theirs = Journal(room / NAME)
         left = theirs.load()
     except (JournalError, sqlite3.Error) as error:
-        _LOG.error("the journal in %s was left alone: %s", room, error)  # noqa: TRY400 - the text says it all
+        _LOG.error("the journal in %s was left alone: %s", room, error)
         return ours
     with contextlib.closing(theirs):
         if left is None or not (left.jobs or left.outbox):

@@ -1,0 +1,1 @@
+"""What differs: between experiments (experiments/) and, later, between sites (resources/)."""

@@ -1,0 +1,78 @@
+"""What is asked of the server before there is a job: the queue's description, and the job request (panda-protocol 1.6).
+
+The free disk space is filled in by the reporter, which can look; the cap for it is given here.
+"""
+
+import json
+from functools import lru_cache
+
+from ipc.schema import FetchQueue, QueueFetched
+from jobs.ledger import Hunt
+from queues.queue import Queue, check_active, check_online, parse_queue
+from queues.storages import parse_storages
+from settings.server import request_label
+from settings.settings import Settings
+
+_QUEUE_URL = "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json"
+_STORAGE_URL = "https://atlas-cric.cern.ch/cache/ddmendpoints.json"
+
+
+def queue_task(settings: Settings) -> FetchQueue:
+    """Return the task that gets the queue's and the storages' descriptions, from the sources in the order of 8.1."""
+    local = settings.launch_dir.rstrip("/")
+    return FetchQueue(
+        queue=settings.queue,
+        queue_sources=(f"{local}/queuedata.json", settings.queuedata_url or _QUEUE_URL),
+        storage_sources=(
+            (settings.storagedata_url,)
+            if settings.storagedata_url
+            else (f"{local}/cric_ddmendpoints.json", _STORAGE_URL)
+        ),
+    )
+
+
+@lru_cache(maxsize=4)
+def queue_of(queue_text: str, name: str) -> Queue:
+    """Return the queue's description as a value; it was checked when it came."""
+    return parse_queue(queue_text, name)
+
+
+def check_queue(fetched: QueueFetched, settings: Settings) -> None:
+    """Check that the descriptions can be used.
+
+    Raises:
+        BulkheadError: 1117 for a bad field, 1359 for a queue that is not active, 1386 for one that is offline.
+    """
+    queue = parse_queue(fetched.queue_text, settings.queue)
+    check_active(queue)
+    check_online(queue)
+    parse_storages(fetched.storage_text)
+
+
+def time_floor_s(queue_text: str) -> int:
+    """Return for how long further jobs are asked for, in seconds; 0 means one job only."""
+    return queue_of(queue_text, "").time_floor_s
+
+
+def job_request(settings: Settings, hunt: Hunt) -> str:
+    """Return the JSON text of the arguments of acquire_jobs; "disk_space" holds the queue's limit in MB."""
+    queue = queue_of(hunt.queue_text, settings.queue)
+    request: dict[str, object] = {
+        "site_name": queue.panda_resource or settings.queue,
+        "computing_element": settings.queue,
+        "prod_source_label": request_label(settings, queue.status),
+        "disk_space": queue.max_workdir_mb,
+        "memory": settings.memory_mb,
+        "node": settings.node,
+    }
+    if settings.job_type:
+        request["job_type"] = settings.job_type
+    if settings.resource_type:
+        request["resource_type"] = settings.resource_type
+    if settings.allow_same_user and hunt.last_task_id:
+        request["task_id"] = hunt.last_task_id
+    if settings.harvester_id:
+        request["scheduler_id"] = settings.harvester_id
+    if settings.harvester_worker_id.isdigit():
+        request["worker_id"] = int(settings.harvester_worker_id)
+    return json.dumps(request)
