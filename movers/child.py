@@ -4,7 +4,6 @@ Started by the stager with `arguments`, in a session of its own. Orders come as 
 leave as JSON lines on standard output:
 
     {"id": 7, "kind": "move", "mover": "cp", "order": {fields of movers.base.Order}}
-    {"id": 7, "kind": "archive", "order": {arguments of jobs.archive.make_archive}}
     {"id": 7, "kind": "remove", "order": {"root": "...", "paths": ["..."]}}
     {"id": 7, "kind": "discard", "order": {fields of movers.base.Order}}
 
@@ -23,7 +22,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from errors.codes import ErrorCode
@@ -34,48 +33,54 @@ from movers.registry import find
 
 REPORT_S = 0.2
 _GROWTH_S = 1.0
-_BOOT = "import sys; sys.path[:0] = sys.argv[2:]; from movers.child import main; main()"
+_BOOT = "import sys; sys.path[:0] = sys.argv[3:]; import importlib; importlib.import_module(sys.argv[2]).main()"
 
 
-def arguments() -> list[str]:
+def arguments(program: str = "movers.child") -> list[str]:
     """Return the argument list that starts the child: isolated from user and site set-up, with our own module path.
 
     The parent's module path is passed on because the child must find what the parent found (also from an archive);
-    `-S` saves the half of its start that looks for site packages.
+    `-S` saves the half of its start that looks for site packages. `program` is a module whose `main` calls `serve`.
     """
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     others = [path for path in sys.path if path and path != root]
-    return [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid()), root, *others]
+    return [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid()), program, root, *others]
 
 
 def main() -> None:
-    """Carry out orders until there are no more."""
+    """Carry out orders of the kinds known here until there are no more."""
+    serve({})
+
+
+def serve(more_kinds: "Mapping[str, Kind]") -> None:
+    """Carry out orders, also of `more_kinds`, until there are no more."""
     die_with_parent()
     if os.getppid() != int(sys.argv[1]):
         return  # the parent died before the kernel was told (P18)
     clear_mask()
-    orders, answers = _take_pipes()
+    orders, answers = _take_pipes({**_KINDS, **more_kinds})
     while line := orders.readline():
         message = json.loads(line)
-        answers.serve(message)
+        answers.carry_out(message)
 
 
-def _take_pipes() -> tuple[BinaryIO, "Answers"]:
+def _take_pipes(kinds: "Mapping[str, Kind]") -> tuple[BinaryIO, "Answers"]:
     """Take standard input and output away from whatever the movers run: /dev/null and standard error replace them."""
     orders, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    return open(orders, "rb"), Answers(answers)
+    return open(orders, "rb"), Answers(answers, kinds)
 
 
 class Answers:
     """Writes what becomes of one order after the other."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Write to `descriptor`, a pipe that blocks."""
+    def __init__(self, descriptor: int, kinds: "Mapping[str, Kind]") -> None:
+        """Write to `descriptor`, a pipe that blocks; each kind of order has a function that carries it out."""
         self._descriptor = descriptor
+        self._kinds = kinds
         self._order = 0
         self._next_report = 0.0
 
@@ -95,11 +100,11 @@ class Answers:
         """Tell how many bytes there are in all."""
         self._say(total_bytes=total_bytes)
 
-    def serve(self, message: dict[str, Any]) -> None:
+    def carry_out(self, message: dict[str, Any]) -> None:
         """Carry out one order and answer it, whatever happens."""
         self._order, self._next_report = message["id"], 0.0
         try:
-            result = _KINDS[message["kind"]](message, self)
+            result = self._kinds[message["kind"]](message, self)
         except MoverError as error:
             self._fail(error)
         except OSError as error:
@@ -155,13 +160,6 @@ def _watch_growth(capabilities: Capabilities, order: Order, report: Report) -> C
     return stop
 
 
-def _archive(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    order = message["order"]
-    module = importlib.import_module("jobs.archive")
-    made = module.make_archive(**order, report=answers.report, announce=answers.announce)
-    return {"size_bytes": made.size_bytes, "members": made.members, "notes": list(made.notes[:20])}
-
-
 def _remove(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
     module = importlib.import_module("movers.removal")
     return {"removed": module.remove_trees(message["order"]["root"], message["order"]["paths"], answers.report)}
@@ -172,9 +170,11 @@ def _discard(message: dict[str, Any], _answers: Answers) -> dict[str, Any]:
     return {}
 
 
-_KINDS: dict[str, Callable[[dict[str, Any], Answers], dict[str, Any]]] = {
+#: Carries out the order in a message and returns its result.
+Kind = Callable[[dict[str, Any], Answers], dict[str, Any]]
+
+_KINDS: dict[str, Kind] = {
     "move": _move,
-    "archive": _archive,
     "remove": _remove,
     "discard": _discard,
 }

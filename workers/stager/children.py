@@ -112,7 +112,7 @@ class Children:
 
     def _start(self, slot: int) -> _Child:
         process = subprocess.Popen(
-            arguments(),
+            arguments("workers.stager.child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
