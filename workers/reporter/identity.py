@@ -85,9 +85,13 @@ def _token_places(name: str, settings: Settings, environ: Mapping[str, str]) -> 
     return places
 
 
+def usual_place() -> str:
+    """Return where grid tools put a user's proxy."""
+    return f"/tmp/x509up_u{os.getuid()}"  # noqa: S108 - that very place
+
+
 def _certificate(settings: Settings, environ: Mapping[str, str]) -> str:
-    usual = f"/tmp/x509up_u{os.getuid()}"  # noqa: S108 - the place that all grid tools use
-    for place in (settings.ca_cert, environ.get("X509_USER_PROXY", ""), usual):
+    for place in (settings.ca_cert, environ.get("X509_USER_PROXY", ""), usual_place()):
         if place and Path(place).is_file():
             return place
     return ""
