@@ -1,0 +1,42 @@
+"""Keeps what a monitor knows of a job beside its control files: peaks and totals survive a monitor's death (P94)."""
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from host.files import read_bounded
+from workers.monitor.machine import MEMORY_KINDS, Memory, State
+
+_NAME = "usage.json"
+
+
+def keep(control_dir: Path, state: State) -> None:
+    """Write the totals; not synced, since they are worth nothing after the machine's death.
+
+    Raises:
+        OSError: they could not be written.
+    """
+    record: dict[str, object] = {"cpu_s": state.cpu_s, "wall_s": state.wall_s, "silence_s": state.silence_s}
+    record.update((kind, asdict(getattr(state, kind))) for kind in MEMORY_KINDS)
+    temporary = control_dir / f".{_NAME}.{os.getpid()}"
+    temporary.write_text(json.dumps(record), encoding="ascii")
+    temporary.replace(control_dir / _NAME)
+
+
+def recall(control_dir: Path, state: State) -> State:
+    """Return `state` with the totals that were kept; what cannot be read counts as never kept."""
+    try:
+        record = json.loads(read_bounded(control_dir / _NAME, 65536) or "{}")
+        return replace(
+            state,
+            cpu_s=float(record["cpu_s"]),
+            wall_s=float(record["wall_s"]),
+            silence_s=float(record["silence_s"]),
+            pss=Memory(**record["pss"]),
+            rss=Memory(**record["rss"]),
+            vmem=Memory(**record["vmem"]),
+            swap=Memory(**record["swap"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return state
