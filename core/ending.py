@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from core import fleet
 from core.actions import Leave
-from core.hunt import end_hunt
+from core.hunt import end_hunt, tell_worker_status
 from core.life import active_jobs, fail, job_of, move, tell
 from core.state import Turn
 from core.tasks import cancel_job_tasks, cancel_task, is_open
@@ -136,6 +136,9 @@ def _leave_if_idle(turn: Turn) -> None:
         cleaning = any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
         busy = is_open(turn, "acquire") or unsettled or ((undelivered or cleaning) and not late)
         if busy and not (late and not unsettled):
+            return
+        if turn.ledger.hunt.worker_word == "started" and not late:
+            tell_worker_status(turn, "finished")
             return
         fleet.stop_all(turn, _STOP_GRACE_S)
     if turn.now.mono >= turn.pilot.stop_deadline_at:

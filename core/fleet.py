@@ -128,9 +128,10 @@ def kill_rest(turn: Turn) -> None:
 
 
 def suspended(turn: Turn, gap_s: float) -> None:
-    """Forgive the silence of `gap_s`: everybody stood still."""
+    """Forgive the silence of `gap_s`: everybody stood still, and has the whole limit to speak again."""
+    whole = turn.now.mono + turn.settings.tuning.silence_s
     for worker in list(turn.pilot.workers.values()):
-        turn.put_worker(replace(worker, silent_at=worker.silent_at + gap_s))
+        turn.put_worker(replace(worker, silent_at=max(worker.silent_at + gap_s, whole)))
 
 
 def spent(turn: Turn, role: str) -> bool:

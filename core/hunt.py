@@ -3,9 +3,8 @@
 import logging
 from dataclasses import replace
 
-from workflows.request import check_queue, job_request, queue_task, time_floor_s
-
 from core.life import active_jobs, receive
+from core.outbox import queue_update
 from core.state import Turn
 from core.tasks import is_open, open_task, put_off
 from errors.catalogue import process_exit_code
@@ -13,9 +12,19 @@ from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
 from ipc.schema import AcquireJob, NoJob, QueueFetched
 from jobs.ledger import TaskRecord
+from workflows.request import check_queue, job_request, local_queue, queue_task, time_floor_s, worker_status
 
 _QUEUE_TRIES = 3
 _QUEUE_PAUSE_S = 5.0
+
+
+def tell_worker_status(turn: Turn, word: str) -> None:
+    """Tell Harvester's server once that this worker has "started" or "finished" (panda-protocol 1.7)."""
+    settings, hunt = turn.settings, turn.ledger.hunt
+    wanted = settings.update_server and settings.worker_status and not settings.job_file
+    if wanted and settings.harvester_id and settings.harvester_worker_id and hunt.worker_word != word:
+        turn.change_ledger(hunt=replace(hunt, worker_word=word))
+        queue_update(turn, "", "update_worker_status", worker_status(settings, word))
 
 
 def seek(turn: Turn) -> None:
@@ -23,8 +32,14 @@ def seek(turn: Turn) -> None:
     hunt = turn.ledger.hunt
     if hunt.over or turn.ledger.ending is not None or active_jobs(turn):
         return
+    if not hunt.worker_word:
+        tell_worker_status(turn, "started")
     if not hunt.queue_text:
-        open_task(turn, "queue", queue_task(turn.settings))
+        task = queue_task(turn.settings)
+        if task.queue_sources:
+            open_task(turn, "queue", task)
+        else:
+            queue_fetched(turn, local_queue(turn.settings))
         return
     if is_open(turn, "acquire") or any(row.final for row in turn.ledger.outbox.values()):
         return

@@ -104,23 +104,30 @@ class Bus:
                 return
             request_id = frames[1] if len(frames) > 1 else b""
             # ZAP 1.0: version, request id, domain, address, identity, mechanism, credentials (the raw public key).
-            known = len(frames) == 7 and frames[5] == b"CURVE" and z85.encode(frames[6]) in self._allowed
-            if not known:
+            curve = len(frames) == 7 and frames[5] == b"CURVE"
+            guest = self._allowed.get(z85.encode(frames[6])) if curve else None
+            if guest is None:
                 self.dropped["stranger"] += 1
-            status = (b"200", b"OK") if known else (b"400", b"no such key")
-            self.door.send_multipart([b"1.0", request_id, *status, b"", b""])
+                self.door.send_multipart([b"1.0", request_id, b"400", b"no such key", b"", b""])
+            else:
+                # The user id travels with each message: a worker cannot speak under another's routing id (H065).
+                name = routing_id(guest.role, guest.incarnation)
+                self.door.send_multipart([b"1.0", request_id, b"200", b"OK", name, b""])
 
     def receive(self) -> tuple[Address, ToSupervisor] | None:
         """Return the next valid message of a current incarnation, None when none is waiting."""
         while True:
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return None
             except zmq.ZMQError as error:
                 self.dropped[f"receive: {error}"] += 1
                 return None
-            message = self._open(frames)
+            if self._secure and frames[0].bytes != str(frames[-1].get("User-Id")).encode():
+                self.dropped["false name"] += 1
+                continue
+            message = self._open([frame.bytes for frame in frames])
             if message is not None:
                 return message
 

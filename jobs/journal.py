@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jobs.ledger import Ending, Hunt, Ledger, Row, TaskRecord
 from jobs.record import Dossier, JobRecord
 
 SCHEMA_VERSION = 1
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "afs", "ceph", "9p"})
 TRAIL_ROWS = 5000
 NAME = "journal.sqlite"
 
@@ -66,10 +67,13 @@ class Journal:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._base = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            mode = self._base.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-            if mode != "wal":
+            wanted = "TRUNCATE" if on_network(path) else "WAL"
+            mode = self._base.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
+            if mode not in ("wal", "truncate"):
                 self._base.execute("PRAGMA journal_mode=TRUNCATE")
             self._base.execute("PRAGMA synchronous=FULL")
+            # Definitions hold secrets of users: what is deleted must be gone.
+            self._base.execute("PRAGMA secure_delete=ON")
             self._base.executescript(_TABLES)
             self._check_version()
         except (OSError, sqlite3.Error) as error:
@@ -219,6 +223,17 @@ def _write_outbox(base: sqlite3.Connection, old: dict[int, Row], new: dict[int, 
             base.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?)", (sequence, encode(row).decode()))
 
 
-def without_hunt(ledger: Ledger) -> Ledger:
-    """Return what another pilot takes over: jobs and what belongs to them, not how the pilot hunted or ended."""
-    return replace(ledger, hunt=Hunt(), ending=None)
+def on_network(path: Path) -> bool:
+    """Tell whether `path` lies on a file system where processes of several nodes meet: WAL needs shared memory."""
+    best, kind = "", ""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    whole = str(path.absolute())
+    for line in lines:
+        _, mount, file_system, *_ = line.split(" ")
+        inside = whole == mount or whole.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, file_system
+    return kind in NETWORK_FILE_SYSTEMS or kind.startswith("fuse.")

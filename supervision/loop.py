@@ -123,9 +123,20 @@ class Loop:
             self._guardian_gone = True
             yield GuardianDied()
 
+    def _decide(self, event: Event, moment: Now) -> tuple[Pilot, list[Action]]:
+        """Step; a message that the core cannot digest costs its sender's life, not the supervisor's (DESIGN 3)."""
+        if not isinstance(event, Heard):
+            return step(self._pilot, event, moment)
+        try:
+            return step(self._pilot, event, moment)
+        except Exception:  # noqa: BLE001 - logged, and turned into the death of the sender
+            self._log.critical("a message of the %s could not be handled", event.role, exc_info=True)
+            self._hull.crew.kill(event.role, event.incarnation)
+            return step(self._pilot, WorkerDied(event.role, event.incarnation, -signal.SIGABRT), moment)
+
     def _turn(self, event: Event, moment: Now) -> None:
         before = self._pilot
-        after, actions = step(before, event, moment)
+        after, actions = self._decide(event, moment)
         if after.ledger is not before.ledger:
             self._crash_point("commit-before")
             self._commit(before, after, actions, moment)

@@ -24,7 +24,17 @@ from supervision.guardian import CRASHED, Watchman
 from supervision.launcher import title_setter
 from supervision.logs import begin_log
 from supervision.loop import GUARDIAN_GONE, Hull, Loop
-from supervision.place import Place, PlaceError, keep_ballast, make_place, make_run_dir, remove_run_dir
+from supervision.place import (
+    Place,
+    PlaceError,
+    drop_ballast,
+    elsewhere,
+    keep_ballast,
+    make_place,
+    make_run_dir,
+    place_of,
+    remove_run_dir,
+)
 from supervision.recovery import take_over_others
 
 USAGE_EXIT = 2
@@ -47,7 +57,6 @@ def run_supervisor(argv: list[str], watchman: Watchman) -> int:
     except PlaceError as error:
         print(f"bulkhead: {error}", file=sys.stderr)  # noqa: T201
         return _PLACE_EXIT
-    watchman.tell(f"place {place.main_dir}")
     watchman.tell(f"silence {settings.tuning.silence_s * 2}")
     log_path = None if settings.no_pilot_log else place.log
     begin_log(log_path, debug=settings.debug, to_stdout=not settings.redirect_stdout)
@@ -56,8 +65,20 @@ def run_supervisor(argv: list[str], watchman: Watchman) -> int:
 
 def _place(settings: Settings, watchman: Watchman) -> Place:
     if watchman.place:
-        return Place(Path(watchman.place))
+        return place_of(watchman.place)
     return make_place(settings.workdir, settings.launch_dir, os.getppid(), time.time())
+
+
+def _open_journal(place: Place) -> tuple[Place, Journal]:
+    """Return the journal, and the place with its room elsewhere when the main directory cannot hold one."""
+    try:
+        return place, Journal(place.journal)
+    except JournalError as error:
+        if place.journal.exists() and place.journal.stat().st_size:
+            raise
+        other = elsewhere(place)
+        logging.getLogger("supervisor").warning("%s; the journal is kept in %s instead", error, other.room)
+        return other, Journal(other.journal)
 
 
 def _sail(
@@ -69,11 +90,12 @@ def _sail(
     title_setter("supervisor")("starting")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        journal = Journal(place.journal)
+        place, journal = _open_journal(place)
         ledger = journal.load()
     except JournalError as error:
         log.critical("%s", error)
         return _PLACE_EXIT
+    watchman.tell(f"place {place.line()}")
     threads = settings.isolation == "thread"
     run_dir = make_run_dir()
     journal.note("run_dir", str(run_dir))
@@ -115,4 +137,8 @@ def _sail(
         log.critical("the supervisor ends by an error of its own and is started again", exc_info=True)
         return CRASHED
     finally:
+        bus.close()
+        bulletin.close()
+        journal.close()
+        drop_ballast(place)
         remove_run_dir(run_dir)

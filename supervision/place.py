@@ -24,14 +24,22 @@ class PlaceError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A pilot's main directory; all other paths follow from it."""
+    """A pilot's main directory; all other paths follow from it.
+
+    `elsewhere` replaces the room below it where that cannot hold a journal (some network file systems).
+    """
 
     main_dir: Path
+    elsewhere: Path | None = None
 
     @property
     def room(self) -> Path:
         """Return the hidden directory for the pilot's own files."""
-        return self.main_dir / ROOM
+        return self.elsewhere or self.main_dir / ROOM
+
+    def line(self) -> str:
+        """Return the place as one line for the guardian to keep."""
+        return f"{self.main_dir}\t{self.elsewhere or ''}"
 
     @property
     def journal(self) -> Path:
@@ -47,6 +55,17 @@ class Place:
     def ballast(self) -> Path:
         """Return the path of the space kept in reserve for the journal and the log."""
         return self.room / "ballast"
+
+
+def place_of(line: str) -> Place:
+    """Return the place that `Place.line` described."""
+    main, _, elsewhere = line.partition("\t")
+    return Place(Path(main), Path(elsewhere) if elsewhere else None)
+
+
+def elsewhere(place: Place) -> Place:
+    """Return the same main directory with a new room on the local disk."""
+    return Place(place.main_dir, Path(tempfile.mkdtemp(prefix="bulkhead-room-")))
 
 
 def make_place(workdir: str, launch_dir: str, pid: int, wall: float) -> Place:

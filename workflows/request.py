@@ -18,7 +18,12 @@ _STORAGE_URL = "https://atlas-cric.cern.ch/cache/ddmendpoints.json"
 
 
 def queue_task(settings: Settings) -> FetchQueue:
-    """Return the task that gets the queue's and the storages' descriptions, from the sources in the order of 8.1."""
+    """Return the task that gets the queue's and the storages' descriptions, from the sources in the order of 8.1.
+
+    It has no sources when a job file is run and no description is named: then `local_queue` serves.
+    """
+    if settings.job_file and not settings.queuedata_url:
+        return FetchQueue(queue=settings.queue, queue_sources=(), storage_sources=())
     local = settings.launch_dir.rstrip("/")
     return FetchQueue(
         queue=settings.queue,
@@ -29,6 +34,30 @@ def queue_task(settings: Settings) -> FetchQueue:
             else (f"{local}/cric_ddmendpoints.json", _STORAGE_URL)
         ),
     )
+
+
+def local_queue(settings: Settings) -> QueueFetched:
+    """Return the description of a queue that is only this machine: local copy tools, no storages, one job."""
+    queue = {
+        "nickname": settings.queue,
+        "panda_resource": settings.queue,
+        "state": "ACTIVE",
+        "status": "online",
+        "type": "unified",
+        "copytools": {"cp": {"setup": ""}, "mv": {"setup": ""}},
+    }
+    return QueueFetched(queue_text=json.dumps(queue), storage_text="{}")
+
+
+def worker_status(settings: Settings, word: str) -> dict[str, object]:
+    """Return the arguments of update_worker_status (panda-protocol 1.7)."""
+    number = settings.harvester_worker_id
+    return {
+        "worker_id": int(number) if number.isdigit() else number,
+        "harvester_id": settings.harvester_id,
+        "status": word,
+        "node_id": settings.node,
+    }
 
 
 @lru_cache(maxsize=4)
