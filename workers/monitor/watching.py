@@ -21,6 +21,7 @@ LOOK_S = 1.0
 #: The share of one core that each of samples, PSS and walks may take; what costs more is done less often, but samples
 #: and PSS once in SLOWEST_S. The first few samples are taken whatever they cost.
 SHARE = 0.0006
+FRESH_SAMPLES = 6
 SLOWEST_S = 60.0
 #: The directory is walked once in so many periods, so many entries or so long at a time.
 WALK_PERIODS = 6
@@ -45,6 +46,7 @@ class Watching:
         self._job_dir = Path(task.job_dir)
         self._control_dir = Path(task.control_dir)
         self._tree: Tree | None = None
+        self._tree_samples = 0
         self._directory = Directory(self._job_dir)
         # The end of the slot is turned into the clock that nobody can set (P97).
         until_boot_s = boot_s() + task.until_wall - moment.wall if task.until_wall else 0.0
@@ -110,6 +112,7 @@ class Watching:
         with_pss = self._is_fresh or moment.mono >= self._pss_at
         began = time.thread_time()
         sample = self._tree.sample(with_pss=with_pss)
+        self._tree_samples += 1
         if with_pss:
             # Reading PSS walks the page tables: it takes long for a large payload.
             self._pss_cost_s = time.thread_time() - began
@@ -118,14 +121,14 @@ class Watching:
 
     @property
     def _is_fresh(self) -> bool:
-        return self._tree is not None and self._tree.age_s < self._sample_s
+        return self._tree is not None and self._tree_samples < FRESH_SAMPLES
 
     def _plan(self, moment: Now, sample: Sample, cost_s: float) -> None:
         """Set when the next sample is due: soon after the start, then at the pace of the settings or of the cost."""
         if self._tree is None:
             self._period_s = min(LOOK_S, self._sample_s)
         elif self._is_fresh and sample.tree is not None:
-            self._period_s = min(max(FIRST_PERIOD_S, self._tree.age_s), self._sample_s)
+            self._period_s = min(FIRST_PERIOD_S * 2 ** (self._tree_samples - 1), self._sample_s)
         else:
             self._period_s = self._sample_s
         slowest_s = 0.0 if self._is_fresh else min(cost_s / SHARE, SLOWEST_S)

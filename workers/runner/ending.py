@@ -85,7 +85,9 @@ class Ending:
 
 
 def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
-    """Return the living processes of the payload's tree, without the shim.
+    """Return the living processes of the payload's tree, without the shim, the oldest first.
+
+    So a shell gets its signal before it can see that its children got theirs.
 
     They are the descendants of the payload and of its shim, and the members of the payload's session. With the shim
     dead, those whose working directory or output is in the job directory count too, when they lost their parent: a
@@ -109,7 +111,8 @@ def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
         if not shim_pid:
             roots += _strays(table, job_dir, facts.payload.start_ticks)
     spared = {shim_pid, os.getpid()}
-    return [row for row in tree_of(roots, table, sessions) if row.pid not in spared and row.state not in "ZX"]
+    rows = [row for row in tree_of(roots, table, sessions) if row.pid not in spared and row.state not in "ZX"]
+    return sorted(rows, key=lambda row: (row.start_ticks, row.pid))
 
 
 def _strays(table: dict[int, ProcessRow], job_dir: Path, since_ticks: int) -> Iterator[int]:
