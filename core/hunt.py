@@ -114,8 +114,9 @@ def no_job(turn: Turn, result: NoJob) -> None:
 def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     """A request failed: count it; without a queue description the pilot has nothing to do."""
     if isinstance(task.task, AcquireJob):
-        if code == ErrorCode.NOLOCALSPACE:
-            end_hunt(turn, diag, process_exit_code(code))
+        if code in (ErrorCode.NOLOCALSPACE, ErrorCode.BADJOBDEFINITION):
+            # No request brings more disk, or another job file.
+            end_hunt(turn, f"{code} {diag}", process_exit_code(code))
         else:
             _count_failure(turn, f"{code} {diag}")
     elif task.failures + 1 < _QUEUE_TRIES and code == ErrorCode.QUEUEDATA:

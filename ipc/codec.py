@@ -110,7 +110,7 @@ def _tuple(parameters: tuple[Any, ...]) -> Decoder:
 
 def _union(kinds: tuple[Any, ...]) -> Decoder:
     optional = type(None) in kinds
-    by_name = {kind.__name__: kind for kind in kinds if kind is not type(None) and is_dataclass(kind)}
+    by_name = {kind.__name__: kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)}
     if not by_name:
         (scalar_kind,) = (kind for kind in kinds if kind is not type(None))
         inner = _decoder(scalar_kind)

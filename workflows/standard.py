@@ -90,7 +90,7 @@ def _storages(text: str) -> dict[str, Storage]:
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:
     """Return the GUIDs of what goes out; one that is not given follows from the job, so that it never changes."""
-    files = (*job.outputs, job.log) if job.log else job.outputs
+    files: tuple[OutputFile, ...] = (*job.outputs, job.log) if job.log else job.outputs
     return tuple(
         ReportedFile(lfn=file.lfn, guid=file.guid or _guid(f"{job.job_id}.{job.attempt_nr}/{file.scope}:{file.lfn}"))
         for file in files

@@ -8,6 +8,7 @@ from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.exchange import Conversation, Failure, Outcome, Reply, Request
+from workers.reporter.space import lack_of_space, with_space
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,11 +19,12 @@ class Exchange:
     limit_s: float
     ask: Callable[[], Request]
     read: Callable[[Reply], Outcome]
+    check: Callable[[], Failure | None] = lambda: None
 
     def begin(self) -> Request | Outcome:
-        """Return the request."""
+        """Return the request, or the failure when it must not be made."""
         try:
-            return self.ask()
+            return self.check() or self.ask()
         except ValueError as error:
             return Failure(text=f"{self.what}: {error}", code=int(ErrorCode.INTERNALPILOTPROBLEM), retry=False)
 
@@ -42,8 +44,11 @@ class ServerV1:
         return Exchange(
             what="job request",
             limit_s=self._settings.http_timeout_s,
-            ask=lambda: dialect_v1.post(self._settings, "pilot/acquire_jobs", task.request),
+            ask=lambda: dialect_v1.post(
+                self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)
+            ),
             read=dialect_v1.read_job,
+            check=lambda: lack_of_space(self._settings),
         )
 
     def deliver(self, task: SendUpdate) -> Conversation:
