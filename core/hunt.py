@@ -130,5 +130,5 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 def _count_failure(turn: Turn, reason: str) -> None:
     hunt = turn.ledger.hunt
     turn.say(logging.INFO, f"no job: {reason}")
-    pause_until_at = turn.now.mono + turn.settings.getjob_pause_s
+    pause_until_at = turn.now.mono + turn.settings.tuning.getjob_pause_s
     turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=pause_until_at))

@@ -39,6 +39,7 @@ class Tuning:
     transfer_bytes_per_s: float = 1_000_000.0
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
+    getjob_pause_s: float = 60.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
@@ -91,7 +92,6 @@ class Settings:
     # which jobs, how many
     getjob_requests: int = 2
     getjob_failures: int = 5
-    getjob_pause_s: float = 60.0
     allow_same_user: bool = True
     job_type: str = ""
     resource_type: str = ""

@@ -211,7 +211,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
     if job.log is None:
         return None
     archive = _archive(job.log, places.main_dir)
-    excluded = [file.lfn for file in (*job.inputs, *job.outputs)]
+    excluded = [file.lfn for file in job.inputs] + [file.lfn for file in job.outputs]
     return TransferLog(
         job_dir=places.job_dir,
         archive_path=archive,
