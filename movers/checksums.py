@@ -8,7 +8,7 @@ import zlib
 from typing import Protocol
 
 from errors.codes import ErrorCode
-from movers.base import MoverError
+from movers.base import MoverError, Report
 
 _ADLER_MODULUS = 65521
 _CHUNK = 256 * 1024
@@ -104,7 +104,7 @@ def hasher(checksum: str, checksum_type: str) -> Hasher:
     return Adler32() if kind == "adler32" else Md5()
 
 
-def add_range(target: Hasher, descriptor: int, start: int, end: int) -> int:
+def add_range(target: Hasher, descriptor: int, start: int, end: int, report: Report = lambda _done_bytes: None) -> int:
     """Add the bytes from `start` to `end` of a file; return where it ended early, or `end`."""
     buffer = bytearray(min(_CHUNK, max(1, end - start)))
     view = memoryview(buffer)
@@ -115,4 +115,5 @@ def add_range(target: Hasher, descriptor: int, start: int, end: int) -> int:
             break
         target.update(view[:count])
         at += count
+        report(at)
     return at

@@ -14,13 +14,18 @@ from movers.base import Report
 from movers.checksums import Hasher, add_range
 
 _STEP = 4 * 1024 * 1024
+_SYNC_STEP = 256 * 1024 * 1024
 _BUFFER = 256 * 1024
 _ONE_THREAD_BYTES = 512 * 1024
 _NOT_BY_THE_KERNEL = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY))
 
 
-def copy_hashed(source: int, target: int, size_bytes: int, hasher: Hasher, report: Report) -> int:
+def copy_hashed(
+    source: int, target: int, size_bytes: int, hasher: Hasher, report: Report, *, durable: bool = False
+) -> int:
     """Copy the first `size_bytes` of `source` to the new file `target`, adding them to `hasher`.
+
+    With `durable` the data are brought to the disk from time to time, so that no long silent wait is left at the end.
 
     Returns:
         How many bytes there were: fewer than `size_bytes` when the source became shorter meanwhile.
@@ -43,7 +48,7 @@ def copy_hashed(source: int, target: int, size_bytes: int, hasher: Hasher, repor
     thread = threading.Thread(target=hash_source)
     thread.start()
     try:
-        copied = _copy_segments(source, target, size_bytes, report)
+        copied = _copy_segments(source, target, size_bytes, report, durable=durable)
     finally:
         thread.join()
     (outcome,) = hashed
@@ -92,8 +97,8 @@ def _hash_segments(source: int, size_bytes: int, hasher: Hasher) -> int:
     return size_bytes
 
 
-def _copy_segments(source: int, target: int, size_bytes: int, report: Report) -> int:
-    by_kernel = True
+def _copy_segments(source: int, target: int, size_bytes: int, report: Report, *, durable: bool) -> int:
+    by_kernel, synced = True, 0
     for start, end in segments(source, size_bytes):
         at = start
         while at < end:
@@ -112,6 +117,9 @@ def _copy_segments(source: int, target: int, size_bytes: int, report: Report) ->
                     return at
             at += count
             report(at)
+            if durable and at - synced >= _SYNC_STEP:
+                os.fdatasync(target)
+                synced = at
     os.ftruncate(target, size_bytes)
     report(size_bytes)
     return size_bytes

@@ -23,7 +23,6 @@ from movers.copying import copy_hashed
 from movers.landing import Landing, verify_whole
 
 CAPABILITIES = Capabilities(schemes=("file",))
-_REPORT_STEP = 32 * 1024 * 1024
 
 
 def move(order: Order, report: Report) -> Moved:
@@ -32,14 +31,13 @@ def move(order: Order, report: Report) -> Moved:
     try:
         status = source_status(source, order)
         with Landing(order) as landing:
-            there = landing.present(status.st_size, lambda: order.checksum or source_checksum(source, order))
+            there = landing.present(status.st_size, lambda: order.checksum or source_checksum(source, order), report)
             if there is not None:
-                report(there.size_bytes)
                 return there
             landing.check_space(min(status.st_size, status.st_blocks * 512))
             partial = landing.create(status.st_mode & 0o777)
             target = hasher(order.checksum, order.checksum_type)
-            copied = copy_hashed(source, partial, status.st_size, target, report)
+            copied = copy_hashed(source, partial, status.st_size, target, report, durable=order.direction == "out")
             if copied != status.st_size or changed(source, status):
                 raise MoverError(default_code(order.direction), "the source changed while it was copied", retry=True)
             return verify_whole(order, landing, copied, target.text())
@@ -65,13 +63,9 @@ def source_status(source: int, order: Order) -> os.stat_result:
 def source_checksum(source: int, order: Order, report: Report = lambda _done: None) -> str:
     """Return the checksum of the whole opened source."""
     target = hasher(order.checksum, order.checksum_type)
-    size, at = os.fstat(source).st_size, 0
-    while at < size:
-        end = min(size, at + _REPORT_STEP)
-        if add_range(target, source, at, end) != end:
-            raise MoverError(default_code(order.direction), "the source became shorter while it was read", retry=True)
-        at = end
-        report(at)
+    size = os.fstat(source).st_size
+    if add_range(target, source, 0, size, report) != size:
+        raise MoverError(default_code(order.direction), "the source became shorter while it was read", retry=True)
     return target.text()
 
 

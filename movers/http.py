@@ -54,7 +54,7 @@ def move(order: Order, report: Report) -> Moved:
         raise MoverError(ErrorCode.STAGEINFAILED, "not a web address")
     with Landing(order) as landing:
         if order.checksum and order.size_bytes >= 0:
-            there = landing.present(order.size_bytes, lambda: order.checksum)
+            there = landing.present(order.size_bytes, lambda: order.checksum, report)
             if there is not None:
                 return there
         deadline = time.monotonic() + order.time_limit_s if order.time_limit_s > 0 else float("inf")

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from errors.codes import ErrorCode
-from movers.base import Moved, MoverError, Order, check, default_code, local_path, os_failure, partial_name
+from movers.base import Moved, MoverError, Order, Report, check, default_code, local_path, os_failure, partial_name
 from movers.checksums import add_range, hasher
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -134,7 +134,7 @@ class Landing:
     def _look(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self.folder, follow_symlinks=False)
 
-    def present(self, size_bytes: int, checksum: Callable[[], str]) -> Moved | None:
+    def present(self, size_bytes: int, checksum: Callable[[], str], report: Report) -> Moved | None:
         """Return the file that is there already when it has this size and checksum, None otherwise (P81).
 
         `checksum` is called only when a regular file of the right size is there.
@@ -149,7 +149,7 @@ class Landing:
                 return None
             wanted = checksum()
             target = hasher(wanted, "")
-            if add_range(target, descriptor, 0, size_bytes) != size_bytes or target.text() != wanted:
+            if add_range(target, descriptor, 0, size_bytes, report) != size_bytes or target.text() != wanted:
                 return None
             if self._order.mode:
                 os.fchmod(descriptor, self._order.mode)

@@ -26,7 +26,7 @@ def move(order: Order, report: Report) -> Moved:
             raise MoverError(default_code("out"), "the source changed while it was read", retry=True)
         check(order, status.st_size, checksum)
         with Landing(order) as landing:
-            there = landing.present(status.st_size, lambda: checksum)
+            there = landing.present(status.st_size, lambda: checksum, report)
             if there is not None:
                 return there
             try:

@@ -8,10 +8,9 @@ slot gets a new child at once, and it is reaped when it goes.
 import contextlib
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from host.processes import freeze_and_kill
 from movers.child import arguments
@@ -39,6 +38,7 @@ class _Child:
         self.pidfd = -1
         self.line = b""
         self.stderr = b""
+        self.unsent = b""
 
 
 class Children:
@@ -60,18 +60,28 @@ class Children:
         except OSError as error:
             self._died(slot, f"a mover could not be started: {error.strerror}")
             return
-        data = json.dumps(message).encode() + b"\n"
-        assert child.process.stdin is not None  # noqa: S101 - for the type checker: it was asked for
+        child.unsent += json.dumps(message).encode() + b"\n"
+        self._send(slot, child)
+
+    def flush(self) -> None:
+        """Write what did not fit into the pipes; needed while `unsent`."""
+        for slot, child in list(self._by_slot.items()):
+            if child.unsent:
+                self._send(slot, child)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether an order waits for room in a pipe (no descriptor tells of that)."""
+        return any(child.unsent for child in self._by_slot.values())
+
+    def _send(self, slot: int, child: _Child) -> None:
         try:
-            # An order has some hundred bytes and the child takes one at a time: the pipe has room.
-            written = os.write(child.process.stdin.fileno(), data)
+            child.unsent = child.unsent[os.write(_number(child.process.stdin), child.unsent) :]
+        except BlockingIOError:
+            return
         except OSError as error:
-            written, text = 0, f"the mover does not listen: {error.strerror}"
-        else:
-            text = "the order is too large"
-        if written != len(data):
             self.kill(slot)
-            self._died(slot, text)
+            self._died(slot, f"the mover does not listen: {error.strerror}")
 
     def kill(self, slot: int) -> None:
         """Kill the slot's child with its whole session."""
@@ -91,6 +101,8 @@ class Children:
         """Kill all children; they are the kernel's to reap when this process ends."""
         for slot in list(self._by_slot):
             self.kill(slot)
+        for child in self._dying:
+            _kill_session(child)
         self.reap()
 
     @property
@@ -122,12 +134,9 @@ class Children:
         child = _Child(process)
         self._by_slot[slot] = child
         for stream in (process.stdin, process.stdout, process.stderr):
-            assert stream is not None  # noqa: S101 - for the type checker: all three were asked for
-            os.set_blocking(stream.fileno(), False)
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
-        self._watcher.watch(process.stdout.fileno(), lambda: self._read_answers(slot, child))
-        self._watcher.watch(process.stderr.fileno(), lambda: self._read_stderr(child))
+            os.set_blocking(_number(stream), False)
+        self._watcher.watch(_number(process.stdout), lambda: self._read_answers(slot, child))
+        self._watcher.watch(_number(process.stderr), lambda: self._read_stderr(child))
         with contextlib.suppress(OSError, AttributeError):
             child.pidfd = os.pidfd_open(process.pid)
             self._watcher.watch(child.pidfd, lambda: self._ended(slot, child))
@@ -135,44 +144,54 @@ class Children:
 
     def _read_answers(self, slot: int, child: _Child) -> None:
         data = _read_now(child.process.stdout)
-        if data is None:
+        if data is None or self._by_slot.get(slot) is not child:
             return
-        if not data or len(child.line) > _LINE_LIMIT:
-            self._ended(slot, child)
+        if data:
+            self._hear(slot, child, data)
             return
+        # The end of the answers is not yet that of the child: its exit tells more, and is near.
+        self._watcher.unwatch(_number(child.process.stdout))
+        if child.pidfd < 0:
+            self._bury(slot, child)
+
+    def _hear(self, slot: int, child: _Child, data: bytes) -> None:
         *lines, child.line = (child.line + data).split(b"\n")
+        if len(child.line) > _LINE_LIMIT:
+            self._bury(slot, child)
         for line in lines:
+            if self._by_slot.get(slot) is not child:
+                return
             try:
                 message = json.loads(line)
             except ValueError:
                 message = None
-            if not isinstance(message, dict):
-                self._ended(slot, child)
-                return
-            if self._by_slot.get(slot) is child:
+            if isinstance(message, dict):
                 self._heard(slot, message)
+            else:
+                self._bury(slot, child)
 
     def _read_stderr(self, child: _Child) -> None:
         data = _read_now(child.process.stderr)
-        if data is None:
-            return
-        child.stderr = (child.stderr + data)[-_STDERR_KEPT:]
-        if not data and child.process.stderr is not None:
+        if data:
+            child.stderr = (child.stderr + data)[-_STDERR_KEPT:]
+        elif data is not None and child.process.stderr is not None and not child.process.stderr.closed:
             self._watcher.unwatch(child.process.stderr.fileno())
 
     def _ended(self, slot: int, child: _Child) -> None:
-        """Handle the end of a child, or of its answers; what it still said is read first."""
+        """Handle a readable pidfd; what the child still said is read first."""
         if self._by_slot.get(slot) is not child:
             self.reap()
             return
-        if child.pidfd >= 0:
-            self._watcher.unwatch(child.pidfd)
-        data = _read_now(child.process.stdout)
-        if data:
-            *lines, child.line = (child.line + data).split(b"\n")
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    self._heard(slot, json.loads(line))
+        # The descriptor's number may be that of a child before, closed in this very turn of the loop: look, not reap.
+        if os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return
+        self._watcher.unwatch(child.pidfd)
+        while data := _read_now(child.process.stdout):
+            self._hear(slot, child, data)
+        self._bury(slot, child)
+
+    def _bury(self, slot: int, child: _Child) -> None:
+        """Give up a child that ended or talks nonsense."""
         if self._by_slot.get(slot) is not child:
             return
         self._read_stderr(child)
@@ -181,19 +200,15 @@ class Children:
         self._died(slot, _epitaph(child))
 
     def _end(self, child: _Child) -> None:
-        """Kill the child's session (its pid is ours until it is reaped, P14) and let go of it."""
-        if child.process.returncode is None:
-            freeze_and_kill([child.process.pid], sessions=[child.process.pid])
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.process.pid, signal.SIGKILL)
+        _kill_session(child)
         self._close_pipes(child)
         self._dying.append(child)
         self.reap()
 
     def _close_pipes(self, child: _Child) -> None:
         for stream in (child.process.stdout, child.process.stderr):
-            if stream is not None:
-                self._watcher.unwatch(stream.fileno())
+            if stream is not None and not stream.closed:
+                self._watcher.unwatch(_number(stream))
                 stream.close()
         if child.process.stdin is not None:
             child.process.stdin.close()
@@ -205,7 +220,20 @@ class Children:
             child.pidfd = -1
 
 
-def _read_now(stream: Any) -> bytes | None:
+def _kill_session(child: _Child) -> None:
+    """Kill the child and all of its session; its pid is ours until it is reaped (P14)."""
+    if child.process.returncode is None:
+        freeze_and_kill([child.process.pid], sessions=[child.process.pid])
+
+
+def _number(stream: IO[bytes] | None) -> int:
+    """Return the descriptor of one of a child's pipes, all of which were asked for."""
+    if stream is None:
+        raise ValueError("a child without pipes")
+    return stream.fileno()
+
+
+def _read_now(stream: IO[bytes] | None) -> bytes | None:
     """Return what is there to read: None for nothing yet, b"" for the end."""
     if stream is None or stream.closed:
         return b""
@@ -220,7 +248,7 @@ def _read_now(stream: Any) -> bytes | None:
 def _epitaph(child: _Child) -> str:
     code = child.process.returncode
     if code is None:
-        how = "the mover closed its answers"
+        how = "the mover does not answer"
     elif code < 0:
         how = f"the mover was ended by signal {-code}"
     else:

@@ -23,6 +23,7 @@ from workers.stager.machine import (
 )
 
 _REAP_S = 0.1
+_FLUSH_S = 0.01
 
 
 class StagerDesk(Watcher, Protocol):
@@ -62,15 +63,16 @@ class StagerDuty:
     def tick(self, moment: Now) -> None:
         """Check limits, begin what may begin again."""
         self._children.reap()
+        self._children.flush()
         self._handle(Ticked(), moment)
         self._show()
 
     def next_deadline(self) -> float | None:
         """Return the monotonic time of the next limit, None when nothing is under way."""
         first = self._machine.next_deadline()
-        if not self._children.waiting:
+        if not self._children.waiting and not self._children.unsent:
             return first
-        soon = now().mono + _REAP_S
+        soon = now().mono + (_FLUSH_S if self._children.unsent else _REAP_S)
         return soon if first is None else min(first, soon)
 
     def progress(self) -> tuple[Progress, ...]:

@@ -31,6 +31,9 @@ _STOPPED_S = 2.0
 #: Children without work are ended after this time.
 IDLE_S = 3.0
 _FOREVER = float("inf")
+#: How an attempt ended that could not tidy up after itself.
+_DIED = "died"
+_KILLED = "killed"
 
 
 # ---------------------------------------------------------------- events
@@ -153,7 +156,7 @@ class StagerMachine:
             case ChildDied():
                 attempt = self._running.pop(event.slot, None)
                 if attempt is not None:
-                    self._failed(attempt, attempt.item.fallback_code(), event.text, now, killed=True)
+                    self._failed(attempt, attempt.item.fallback_code(), event.text, now, left=_DIED)
             case Ticked():
                 self._check_limits(now)
         self._dispatch(now)
@@ -215,12 +218,12 @@ class StagerMachine:
         for slot in [slot for slot, attempt in self._running.items() if attempt.work.lease == lease]:
             attempt = self._running.pop(slot)
             self._actions.append(Kill(slot))
-            self._discard(attempt.item)
+            self._discard(attempt.item, attempt.item.ways[attempt.item.way])
 
-    def _discard(self, item: Item) -> None:
+    def _discard(self, item: Item, way: Way) -> None:
         """Have the partial file of an attempt that could not tidy up removed, as soon as there is a slot for it."""
         if item.transfer is not None:
-            self._leftovers.ready.append(discard_item(item.ways[item.way].message))
+            self._leftovers.ready.append(discard_item(way.message))
 
     def _told(self, event: Told, now: float) -> None:
         attempt = self._running.get(event.slot)
@@ -263,7 +266,7 @@ class StagerMachine:
                 text = f"took longer than {attempt.wall_at - attempt.started:.0f} s"
             else:
                 text = f"no byte moved for {self._tuning.stall_limit_s:g} s"
-            self._failed(attempt, attempt.item.timeout_code(), text, now, killed=True)
+            self._failed(attempt, attempt.item.timeout_code(), text, now, left=_KILLED)
         for work in [work for work in self._work.values() if now >= work.deadline]:
             item = work.stages[work.stage][0]
             self._give_up(work, item.timeout_code(), f"{item.name}: not done in the time given")
@@ -281,22 +284,22 @@ class StagerMachine:
         work.open_items -= 1
         self._advance(work)
 
-    def _failed(self, attempt: _Attempt, code: int, text: str, now: float, *, killed: bool = False) -> None:
+    def _failed(self, attempt: _Attempt, code: int, text: str, now: float, left: str = "") -> None:
         """End an attempt: the next way, the next round after a pause, or the end of the whole task."""
         item, work = attempt.item, attempt.work
         item.done_bytes = 0
         if work is self._leftovers:
             return
-        failed = item.way
-        if self._choose_way(item, now):
+        failed = item.ways[item.way]
+        again = self._choose_way(item, now)
+        if left and not (again and item.ways[item.way].destination == failed.destination):
+            self._discard(item, failed)
+        if again:
             (work.delayed if item.not_before > now else work.ready).append(item)
             return
-        item.way = failed
-        if killed:
-            self._discard(item)
         if item.kind == "transform" and code in (ErrorCode.STAGEINFAILED, ErrorCode.MISSINGINPUTFILE):
             code = ErrorCode.TRFDOWNLOADFAILURE
-        self._give_up(work, int(code), _told_failure(item, item.ways[failed], text))
+        self._give_up(work, int(code), _told_failure(item, failed, text), retry=left == _DIED)
 
     def _choose_way(self, item: Item, now: float) -> bool:
         """Set the item's next way, round and earliest start; False when all was tried."""
@@ -313,10 +316,10 @@ class StagerMachine:
             if not item.ways[item.way].spent:
                 return True
 
-    def _give_up(self, work: Work, code: int, diag: str) -> None:
+    def _give_up(self, work: Work, code: int, diag: str, *, retry: bool = False) -> None:
+        """Fail a lease. Every way was tried as often as it may help: to try it all again helps only dying children."""
         self._drop(work.lease)
-        # Every way was tried as often as it may help: trying the whole task again would only multiply that.
-        self._actions.append(Fail(work.lease, code, diag, retry=False))
+        self._actions.append(Fail(work.lease, code, diag, retry=retry))
 
     def _advance(self, work: Work) -> None:
         """Go to the next stage, or finish, once all items of the stage are over."""

@@ -34,6 +34,11 @@ class Way:
     spent: bool = False
     missing: bool = False
 
+    @property
+    def destination(self) -> str:
+        """Where it writes to, "" when it is no transfer: an attempt there tidies up after the one before."""
+        return self.copy.destination if self.copy is not None else ""
+
 
 @dataclass(slots=True)
 class Item:
