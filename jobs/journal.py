@@ -127,6 +127,11 @@ class Journal:
         """Keep a small fact for people and for later pilots (process ids, paths)."""
         self._base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 
+    def noted(self, name: str) -> Any:
+        """Return a fact that was kept with `note`, None when there is none."""
+        row = self._base.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
     def close(self) -> None:
         """Close the file."""
         self._base.close()

@@ -97,6 +97,7 @@ def _sail(
         return _PLACE_EXIT
     watchman.tell(f"place {place.line()}")
     threads = settings.isolation == "thread"
+    _remove_last_run_dir(journal)
     run_dir = make_run_dir()
     journal.note("run_dir", str(run_dir))
     journal.note("guardian", [guardian.pid, guardian.start_ticks, guardian.boot_id])
@@ -142,3 +143,10 @@ def _sail(
         journal.close()
         drop_ballast(place)
         remove_run_dir(run_dir)
+
+
+def _remove_last_run_dir(journal: Journal) -> None:
+    """Remove the runtime directory of the supervisor before this one, which was killed without a chance to do it."""
+    last = journal.noted("run_dir")
+    if isinstance(last, str):
+        remove_run_dir(Path(last))
