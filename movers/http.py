@@ -41,6 +41,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         old, new = urlsplit(req.full_url), urlsplit(newurl)
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            fp.close()
             raise MoverError(ErrorCode.STAGEINFAILED, f"{old.hostname} redirects to another place ({new.hostname})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

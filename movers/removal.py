@@ -13,7 +13,6 @@ from errors.codes import ErrorCode
 from movers.base import MoverError, Report
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_GONE = (FileNotFoundError, NotADirectoryError)
 
 
 def remove_trees(root: str, paths: list[str], report: Report) -> int:
@@ -32,7 +31,7 @@ def remove_trees(root: str, paths: list[str], report: Report) -> int:
         parts = _parts_below(root, path)
         try:
             folder = _open_parent(root, parts)
-        except _GONE:
+        except FileNotFoundError:
             continue
         except OSError as error:
             raise _failure(error) from error
@@ -46,8 +45,8 @@ def remove_trees(root: str, paths: list[str], report: Report) -> int:
 
 
 def _failure(error: OSError) -> MoverError:
-    if error.errno == errno.ELOOP:
-        return MoverError(ErrorCode.FILEHANDLINGFAILURE, "a link stands in the way of a directory to remove")
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return MoverError(ErrorCode.FILEHANDLINGFAILURE, "a link or a file stands where a directory should be")
     return MoverError(ErrorCode.FILEHANDLINGFAILURE, f"removing: {error.strerror}", retry=True)
 
 
