@@ -87,8 +87,10 @@ def issue_due(turn: Turn) -> None:
         worker = turn.pilot.workers[task.role]
         if task.issued or worker.phase is not Phase.RUNNING or task.not_before_at > turn.now.mono:
             continue
-        leased = replace(task, attempt=task.attempt + 1, issued=worker.incarnation, issued_at=turn.now.mono)
-        turn.change_ledger(tasks={**turn.ledger.tasks, key: leased})
+        # Numbered over all tasks: one that is closed and opened again under its key must not get its old lease back.
+        number = turn.ledger.sequence + 1
+        leased = replace(task, attempt=number, issued=worker.incarnation, issued_at=turn.now.mono)
+        turn.change_ledger(sequence=number, tasks={**turn.ledger.tasks, key: leased})
         turn.do(Send(task.role, worker.incarnation, Assign(lease=leased.lease, task=leased.task)))
 
 
