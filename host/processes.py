@@ -52,7 +52,8 @@ def read_row(pid: int) -> ProcessRow | None:
     fields = text[name_end + 2 :].split()
     return ProcessRow(
         pid=pid,
-        state=fields[0],
+        # A first thread that ended before the others looks like a zombie, but the process lives.
+        state="S" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0],
         ppid=int(fields[1]),
         session=int(fields[3]),
         ticks=sum(int(field) for field in fields[11:15]),
@@ -68,14 +69,23 @@ def identify(pid: int) -> Identity | None:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Tell whether that very process still runs (a zombie does not)."""
+    """Tell whether that very process still runs (a zombie does not).
+
+    Where /proc hides processes (hidepid), those of this pilot that closed their memory (P109) cannot be read by others
+    of the same user: one that takes a signal but shows no line counts as the one that is meant.
+    """
     row = read_row(identity.pid)
-    return (
-        row is not None
-        and row.start_ticks == identity.start_ticks
-        and row.state not in "ZX"
-        and identity.boot_id == boot_id()
-    )
+    if row is None:
+        return _takes_signals(identity.pid) and read_row(identity.pid) is None and identity.boot_id == boot_id()
+    return row.start_ticks == identity.start_ticks and row.state not in "ZX" and identity.boot_id == boot_id()
+
+
+def _takes_signals(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def process_table() -> dict[int, ProcessRow]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from host.files import read_bounded
-from host.processes import Identity, ProcessRow, is_alive, read_row, tree_of
+from host.processes import Identity, ProcessRow, boot_id, read_row, tree_of
 from workers.monitor.machine import DirectorySample, TreeSample
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,7 +49,8 @@ class Tree:
 
     def sample(self, *, with_pss: bool) -> TreeSample | None:
         """Return what the tree uses now, None when the payload is over. PSS is what costs: it may be left out."""
-        if not is_alive(self.payload):
+        first = read_row(self.payload.pid)
+        if first is None or first.start_ticks != self.payload.start_ticks or self.payload.boot_id != boot_id():
             return None
         rows = self._rows()
         shim_pid = self._shim.pid if self._shim is not None else 0

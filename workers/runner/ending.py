@@ -117,11 +117,12 @@ def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
 
 def _strays(table: dict[int, ProcessRow], job_dir: Path, since_ticks: int) -> Iterator[int]:
     """Yield orphans, younger than the payload, that work in the job directory or write there."""
-    ancestors = {1}
+    ancestors = {1}  # the parent itself may be hidden from us (hidepid)
     row = table.get(os.getppid())
     while row is not None and row.pid not in ancestors:
         ancestors.add(row.pid)
         row = table.get(row.ppid)
+    ancestors.add(os.getppid())
     inside = f"{os.path.realpath(job_dir)}/"
     for candidate in table.values():
         if candidate.ppid not in ancestors or candidate.pid == os.getpid() or candidate.start_ticks < since_ticks:

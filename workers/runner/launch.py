@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from host.files import write_atomic
 from host.processes import Identity
@@ -69,6 +70,12 @@ def make_order(task: RunPayload, guardian: Identity | None, orphan_grace_s: floa
     return b"".join(os.fsencode(key) + b"\0" + os.fsencode(text) + b"\0" for key, text in pairs)
 
 
+def _nameless_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("order"), "w+b")
+    return tempfile.TemporaryFile()
+
+
 def start_shim(order: bytes, task: RunPayload) -> tuple[subprocess.Popen[bytes], int]:
     """Start a shim; return it with a non-blocking descriptor that becomes readable when there is something to look at.
 
@@ -82,7 +89,7 @@ def start_shim(order: bytes, task: RunPayload) -> tuple[subprocess.Popen[bytes],
     news, teller = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         # A file without a name, so that nobody waits for the shim to read.
-        with tempfile.TemporaryFile() as stdin, (control_dir / "shim.log").open("ab") as log:
+        with _nameless_file() as stdin, (control_dir / "shim.log").open("ab") as log:
             stdin.write(order)
             stdin.seek(0)
             shim = subprocess.Popen(

@@ -8,9 +8,10 @@ from workers.runner.control import Facts
 CLAIM_LIMIT_S = 2.0
 #: How long a shim may take to end what its payload left behind, after the exit is recorded.
 SETTLE_LIMIT_S = 40.0
-#: A shim that does not record its payload's end is continued (it may be stopped), and given up after this time.
+#: A shim that does not record its payload's end is continued: it may be stopped.
 NUDGE_AFTER_S = 1.0
-EXIT_LIMIT_S = 60.0
+#: How long a shim may take from its start to its claim.
+START_LIMIT_S = 60.0
 #: How long a process may outlive SIGKILL before it is reported as one that cannot be killed.
 UNKILLABLE_S = 5.0
 #: How long a shim may take to leave when nothing of its payload is left.
@@ -49,22 +50,26 @@ def judge(facts: Facts, claimed_s: float, over_s: float, settling_s: float) -> V
         return Verdict.NEVER
     if facts.shim is None:
         return Verdict.LOST if claimed_s >= CLAIM_LIMIT_S else Verdict.WAIT
-    if not facts.shim_alive or over_s >= EXIT_LIMIT_S:
+    if not facts.shim_alive:
         return Verdict.LOST
     return Verdict.NUDGE if over_s >= NUDGE_AFTER_S else Verdict.WAIT
 
 
-def next_look_s(facts: Facts, *, watched: bool) -> float | None:
+def next_look_s(facts: Facts, over_s: float, *, watched: bool, told: bool) -> float | None:
     """Return in how many seconds to look again when nothing happens before; None for never.
 
-    `watched` says that the kernel will tell of the shim's and the payload's end (pidfds).
+    Args:
+        facts: one look at the control directory.
+        over_s: as in judge.
+        watched: the kernel will tell of the shim's and the payload's end (pidfds).
+        told: the shim is this process's child and will tell when there is something to see.
     """
     if facts.exit is not None:
-        return 0.1
-    if facts.payload is None:
         return _SOON_S
+    if facts.payload is None:
+        return _CALM_S if told else _SOON_S
     if not facts.payload_alive:
-        return 0.1
+        return _SOON_S if over_s < NUDGE_AFTER_S else _CALM_S
     return None if watched else _CALM_S
 
 

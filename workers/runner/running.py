@@ -9,6 +9,7 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
+from host.files import read_bounded
 from host.processes import Identity, send_signal
 from ipc.schema import PayloadEnded, PayloadStarted, RunPayload
 from settings.settings import Settings
@@ -16,7 +17,7 @@ from workers.runner import outcome
 from workers.runner.control import Facts, look
 from workers.runner.ending import Ending
 from workers.runner.launch import make_order, start_shim
-from workers.runner.machine import Verdict, judge, next_look_s
+from workers.runner.machine import START_LIMIT_S, Verdict, judge, next_look_s
 from workers.runner.shims import ShimChild
 from workers.runner.watch import ProcessWatch
 from workers.worker import Desk
@@ -77,14 +78,15 @@ class Running:
             self._means.desk.observed(
                 self._lease, PayloadStarted(pid=facts.payload.pid, started_wall=facts.started_wall)
             )
+        over_s = self._age("over", moment, facts.payload is not None and not facts.payload_alive)
         verdict = judge(
             facts,
             claimed_s=self._age("claimed", moment, facts.claimed and facts.shim is None),
-            over_s=self._age("over", moment, facts.payload is not None and not facts.payload_alive),
+            over_s=over_s,
             settling_s=self._age("settling", moment, facts.exit is not None),
         )
         self._act(verdict, facts, moment)
-        wait_s = next_look_s(facts, watched=self._watch.complete)
+        wait_s = next_look_s(facts, over_s, watched=self._watch.complete, told=self._child is not None)
         if self._ending is None and not self.over:
             self.look_at = None if wait_s is None else moment.mono + wait_s
 
@@ -97,7 +99,7 @@ class Running:
 
     def _act(self, verdict: Verdict, facts: Facts, moment: Now) -> None:
         if verdict is Verdict.START:
-            self._start()
+            self._start(moment)
         elif verdict is Verdict.NUDGE and facts.shim is not None:
             send_signal(facts.shim, signal.SIGCONT)
         elif verdict is Verdict.ENDED and facts.exit is not None:
@@ -109,14 +111,16 @@ class Running:
             self._ending = Ending(Path(self.task.job_dir), self._control_dir, grace_s=0.0)
             self._end_what_is_left(moment)
 
-    def _start(self) -> None:
+    def _start(self, moment: Now) -> None:
         """Start the shim, unless one is on its way to its claim."""
-        if self._child is not None and not self._child.over:
+        if self._child is not None:
+            waiting_s = self._age("starting", moment, holds=True)
+            if self._child.over:
+                self._fail(f"the launcher ended with code {self._child.exit_code}: {self._last_words()}", retry=True)
+            elif waiting_s >= START_LIMIT_S:
+                self._child.kill()
             return
         tuning = self._means.settings.tuning
-        if self._child is not None:
-            self._fail(f"the launcher ended with code {self._child.exit_code} before it began", retry=True)
-            return
         try:
             order = make_order(self.task, self._means.guardian, tuning.orphan_grace_s, tuning.term_grace_s)
             shim, news = start_shim(order, self.task)
@@ -127,6 +131,10 @@ class Running:
         else:
             self._child = ShimChild(self._means.desk, shim, news, self.wake)
             self._means.keep_child(self._child)
+
+    def _last_words(self) -> str:
+        lines = read_bounded(self._control_dir / "shim.log", 4096, tail=True).strip().splitlines()
+        return lines[-1] if lines else "no word"
 
     def _end_what_is_left(self, moment: Now) -> None:
         if self._ending is None:

@@ -33,6 +33,10 @@ class ShimChild:
         """Its exit code, None while it runs."""
         return self._shim.returncode
 
+    def kill(self) -> None:
+        """End a shim that never came to its claim."""
+        self._shim.kill()
+
     def _hear(self) -> None:
         if self._news is not None:
             with contextlib.suppress(BlockingIOError):

@@ -31,6 +31,9 @@ class ProcessWatch:
         self._desk.watch(descriptor, lambda: self._over(who))
 
     def _over(self, who: Identity) -> None:
+        if is_alive(who):
+            # The loop may still mean the descriptor that had this number before.
+            return
         # A pidfd stays readable for ever once its process has ended.
         self._ended.add(who)
         self._drop(self._descriptors.pop(who))

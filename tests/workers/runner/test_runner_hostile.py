@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from errors.codes import ErrorCode
 from ipc.schema import Variable
 from tests.workers.runner.rig import PYTHON
+from workers.runner import running
 
 
 def test_the_environment_is_exactly_the_one_given(place):
@@ -191,3 +194,52 @@ def test_a_command_too_long_for_the_kernel_fails_with_the_reason(place):
     result = place.run("true " + "x" * 3_000_000)
     assert result.error_code == ErrorCode.PAYLOADEXECUTIONEXCEPTION
     assert "Argument list too long" in result.error_diag
+
+
+EXIT_OF_A_THREAD = {"x86_64": 60, "aarch64": 93}
+
+
+@pytest.mark.skipif(platform.machine() not in EXIT_OF_A_THREAD, reason="number of the system call not known here")
+def test_a_payload_whose_first_thread_ended_lives_and_can_be_killed(place):
+    program = "import ctypes,threading,time; wait = lambda: (time.sleep(0.2), open('ready', 'w'), time.sleep(60))"
+    program += (
+        f"; threading.Thread(target=wait).start(); ctypes.CDLL(None).syscall({EXIT_OF_A_THREAD[platform.machine()]}, 0)"
+    )
+    place.start(f'exec {PYTHON} -c "{program}"', ready="ready")
+    assert place.facts().payload_alive
+    for _ in range(5):
+        place.desk.turn(place.duty)
+    assert "run" not in place.desk.results
+    place.kill()
+    assert place.wait("kill").left == ()
+    assert place.wait().signal in (9, 15)
+    assert place.processes() == []
+
+
+def test_a_launcher_that_fails_before_its_claim_is_told_with_its_last_words(place):
+    place.prepare()
+    (place.control_dir / "shim.pyc").write_text("no program")
+    place.assign("exit 0")
+    place.until(lambda: "run" in place.desk.failures, "the failure")
+    code, diag, retry = place.desk.failures["run"]
+    assert (code, retry) == (ErrorCode.PAYLOADEXECUTIONEXCEPTION, True)
+    assert "Error" in diag
+    place.prepare()
+    place.assign("exit 7", lease="again")
+    assert place.wait("again").exit_code == 7
+
+
+def test_a_launcher_that_never_comes_to_its_claim_is_ended(place, monkeypatch):
+    monkeypatch.setattr(running, "START_LIMIT_S", 0.3)
+    place.prepare()
+    py_compile.compile(
+        write(place.root / "hang.py", "import time; time.sleep(60)"), str(place.control_dir / "shim.pyc")
+    )
+    place.assign("exit 0")
+    place.until(lambda: "run" in place.desk.failures, "the failure")
+    assert place.desk.failures["run"][2]
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
