@@ -83,7 +83,7 @@ def press_on(turn: Turn) -> None:
         if turn.now.mono >= ending.deadline_at:
             _shelve(turn, "the time to end is up")
     elif turn.now.wall - turn.ledger.began_wall > turn.settings.lifetime_s and not _open_to_work(turn):
-        _shelve(turn, "the pilot's lifetime is over")
+        _shelve(turn, "the pilot's lifetime is over", tried=True)
     elif fleet.spent(turn, "reporter"):
         _shelve(turn, "no reporter lives")
         if not turn.ledger.hunt.over:
@@ -113,9 +113,11 @@ def _report_without_log(turn: Turn) -> None:
             move(turn, job.key, JobEvent.LOG_SETTLED, log_diag="no time was left for the log")
 
 
-def _shelve(turn: Turn, why: str) -> None:
+def _shelve(turn: Turn, why: str, *, tried: bool = False) -> None:
+    """Hold the jobs whose final update waits; with `tried` only those that the server did not take at the first try."""
+    waiting = {row.job_key for row in turn.ledger.outbox.values() if row.final and row.attempts == 0}
     for job in active_jobs(turn):
-        if job.state is JobState.REPORTING:
+        if job.state is JobState.REPORTING and not (tried and job.key in waiting):
             turn.say(logging.ERROR, f"job={job.job_id} its final update waits on disk for a later pilot: {why}")
             move(turn, job.key, JobEvent.SHELVED)
 

@@ -41,12 +41,12 @@ def seek(turn: Turn) -> None:
         else:
             queue_fetched(turn, local_queue(turn.settings))
         return
-    if is_open(turn, "acquire") or any(row.final for row in turn.ledger.outbox.values()):
+    if is_open(turn, "acquire"):
         return
     reason = _over(turn)
     if reason:
         end_hunt(turn, reason)
-    elif turn.now.mono >= hunt.pause_until_at:
+    elif turn.now.mono >= hunt.pause_until_at and not any(row.final for row in turn.ledger.outbox.values()):
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
         open_task(turn, "acquire", AcquireJob(request=job_request(turn.settings, turn.ledger.hunt)))
 

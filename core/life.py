@@ -14,7 +14,7 @@ from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from ipc.schema import KillPayload, Watch
 from jobs.definition import identify
-from jobs.record import Dossier, JobRecord, Stamps
+from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
 from workflows.updates import update_body
 
@@ -43,8 +43,8 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
     if identity.job_id is None:
         turn.say(logging.ERROR, "the source gave a job without a valid PandaID; it cannot be reported and is refused")
         return False
-    attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else 0
-    key = f"{identity.job_id}.{attempt_nr}"
+    attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else UNKNOWN_ATTEMPT
+    key = f"{identity.job_id}.{max(0, attempt_nr)}"
     if key in turn.ledger.jobs:
         turn.say(logging.WARNING, f"job {key} was given twice; the second is ignored")
         return False
@@ -181,8 +181,10 @@ def _transfer_log(turn: Turn, key: str, _before: JobState) -> None:
     open_task(turn, "log", log, key)
 
 
-def _report(turn: Turn, key: str, _before: JobState) -> None:
+def _report(turn: Turn, key: str, before: JobState) -> None:
     """TRANSFERRING_LOG -> REPORTING: the final update is composed once and is on disk before it is sent (P64)."""
+    if before is JobState.HOLDING:
+        return  # the pilot before composed it, and it waits in the outbox
     _stamp(turn, key, settled=turn.now.wall)
     cancel_job_tasks(turn, key, "the job is over")
     job = turn.ledger.jobs[key]
@@ -248,16 +250,18 @@ def tell(turn: Turn, key: str, *, final: bool = False) -> None:
 def heartbeats_due(turn: Turn) -> None:
     """Queue the heartbeat of each job whose time has come, in every phase (pitfall P40)."""
     for job in list(turn.ledger.jobs.values()):
-        if job.state in _BEATING and job.last_word and turn.now.mono >= job.next_heartbeat:
+        if _beats(job) and turn.now.mono >= job.next_heartbeat:
             tell(turn, job.key)
 
 
 def next_heartbeat(turn: Turn) -> float | None:
     """Return when the next heartbeat is due."""
-    return min(
-        (job.next_heartbeat for job in turn.ledger.jobs.values() if job.state in _BEATING and job.last_word),
-        default=None,
-    )
+    return min((job.next_heartbeat for job in turn.ledger.jobs.values() if _beats(job)), default=None)
+
+
+def _beats(job: JobRecord) -> bool:
+    """Tell whether heartbeats of a job are sent: the server knows it, and wants to hear of it."""
+    return job.state in _BEATING and bool(job.last_word) and not job.muted
 
 
 def _stamp(turn: Turn, key: str, **stamps: float) -> None:

@@ -42,7 +42,8 @@ def next_deadline(pilot: Pilot, now: Now) -> float | None:
             times.append(worker.start_at)
         elif worker.phase in (Phase.STARTING, Phase.RUNNING):
             times.append(worker.silent_at)
-    times += [task.not_before_at for task in pilot.ledger.tasks.values() if not task.issued and task.not_before_at]
+    # One that is due waits for its worker's Hello, not for time.
+    times += [t.not_before_at for t in pilot.ledger.tasks.values() if not t.issued and t.not_before_at > now.mono]
     if pilot.ledger.outbox or pilot.ledger.jobs:
         times.append(now.mono + max(0.0, pilot.ledger.began_wall + pilot.settings.lifetime_s - now.wall) + 1.0)
     return min((at for at in times if at is not None), default=None)
