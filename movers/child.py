@@ -17,6 +17,7 @@ standard error, of which the stager keeps the end.
 """
 
 # ruff: noqa: PTH100, PTH116, PTH120, PTH123 - pathlib costs 6 ms of the start
+import contextlib
 import importlib
 import json
 import os
@@ -58,6 +59,8 @@ def serve(more_kinds: "Mapping[str, Kind]") -> None:
     if os.getppid() != int(sys.argv[1]):
         return  # the parent died before the kernel was told (P18)
     clear_mask()
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as name:
+        name.write("bulkhead-mover")
     orders, answers = _take_pipes({**_KINDS, **more_kinds})
     while line := orders.readline():
         message = json.loads(line)

@@ -44,7 +44,7 @@ def test_carries_out_one_order_after_the_other(child, tmp_path: Path) -> None:
         order = order_of(tmp_path / "a", tmp_path / f"b{number}", mode=0o700, link=str(tmp_path / "link"))
         answer = ask(child, id=number, kind="move", mover="cp", order=order._asdict())
         assert answer["result"]["checksum"] == adler32(data)
-        assert os.readlink(tmp_path / "link") == str(tmp_path / f"b{number}")
+        assert (tmp_path / "link").readlink() == tmp_path / f"b{number}"
     assert ask(child, kind="discard", order=order._asdict()) == {"result": {}}
     gone = {"root": str(tmp_path), "paths": [str(tmp_path / "b0"), str(tmp_path / "b1")]}
     assert ask(child, kind="remove", order=gone) == {"result": {"removed": 2}}
@@ -73,8 +73,8 @@ def test_answers_every_failure(child, tmp_path: Path) -> None:
 def test_is_alone_in_its_session_and_sees_no_orders_through_its_standard_input(child, tmp_path: Path) -> None:
     ask(child, kind="discard", order=order_of(tmp_path / "a", tmp_path / "b")._asdict())
     assert read_row(child.pid).session == child.pid
-    assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
-    assert os.readlink(f"/proc/{child.pid}/fd/1") == os.readlink(f"/proc/{child.pid}/fd/2")
+    assert Path(f"/proc/{child.pid}/fd/0").readlink() == Path(os.devnull)
+    assert Path(f"/proc/{child.pid}/fd/1").readlink() == Path(f"/proc/{child.pid}/fd/2").readlink()
 
 
 def test_dies_with_its_parent_even_when_stopped(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_mode_and_link(tmp_path: Path) -> None:
         cp.move(order, ignore)
         landing.make_link(order)
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o755
-    assert os.readlink(tmp_path / "links" / "l") == str(tmp_path / "b")
+    assert (tmp_path / "links" / "l").readlink() == tmp_path / "b"
 
 
 @pytest.mark.parametrize("answer", [OSError(18, "cross-device"), 0])

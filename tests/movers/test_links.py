@@ -60,7 +60,7 @@ def test_inputs_are_linked_to_after_they_are_verified(tmp_path: Path, mover) -> 
     order = order_of(tmp_path / "a", tmp_path / "job" / "b", size_bytes=len(data), checksum=adler32(data), mode=0o777)
     for _ in range(2):
         assert mover.move(order, ignore).checksum == adler32(data)
-        assert os.readlink(tmp_path / "job" / "b") == str(tmp_path / "a")
+        assert (tmp_path / "job" / "b").readlink() == tmp_path / "a"
     assert (tmp_path / "a").stat().st_mode & 0o777 != 0o777
     with pytest.raises(MoverError) as caught:
         mover.move(order._replace(destination=str(tmp_path / "c"), checksum="adler32:00000001"), ignore)

@@ -79,9 +79,11 @@ class Children:
             child.unsent = child.unsent[os.write(_number(child.process.stdin), child.unsent) :]
         except BlockingIOError:
             return
-        except OSError as error:
-            self.kill(slot)
-            self._died(slot, f"the mover does not listen: {error.strerror}")
+        except OSError:
+            # It does not listen any more: its exit tells more, and is near.
+            child.unsent = b""
+            if child.pidfd < 0:
+                self._bury(slot, child)
 
     def kill(self, slot: int) -> None:
         """Kill the slot's child with its whole session."""
