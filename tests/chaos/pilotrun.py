@@ -39,6 +39,8 @@ FAST = {
     "ballast_bytes": 65536,
 }
 WORKERS = ("stager", "runner", "monitor", "reporter")
+#: What may lie in a main directory after a pilot, besides the journal.
+_PROMISED = ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock")
 _LIMIT_S = 30.0
 
 
@@ -289,8 +291,7 @@ class PilotRun:
         for main in self.main_dirs():
             for path in main.rglob("*"):
                 inner = str(path.relative_to(main))
-                journal = inner.startswith(".bulkhead/journal.sqlite")
-                if not journal and inner not in ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock"):
+                if not inner.startswith(".bulkhead/journal.sqlite") and inner not in _PROMISED:
                     left.append(inner)
         return left
 
