@@ -9,13 +9,14 @@ import logging
 from dataclasses import replace
 
 from core import fleet
-from core.actions import Leave
+from core.actions import EndPayload, Leave
 from core.hunt import end_hunt, tell_worker_status
 from core.life import active_jobs, fail, job_of, move, tell
 from core.state import Turn
 from core.tasks import cancel_job_tasks, cancel_task, is_open
 from errors.catalogue import diagnostics, process_exit_code, signal_code
 from errors.codes import ErrorCode
+from ipc.schema import KillPayload
 from jobs.ledger import Ending
 from jobs.states import OPEN_TO_ERRORS, SETTLED, JobEvent, JobState
 
@@ -106,6 +107,10 @@ def _open_to_work(turn: Turn) -> bool:
 def _report_without_log(turn: Turn) -> None:
     for job in active_jobs(turn):
         if job.state is JobState.FAILING:
+            kill = turn.ledger.tasks.get(f"{job.key}:kill")
+            if kill is not None and isinstance(kill.task, KillPayload):
+                # Nobody will wait for the runner any more, but nothing may outlive the pilot.
+                turn.do(EndPayload(kill.task.control_dir))
             cancel_job_tasks(turn, job.key, "time runs short")
             move(turn, job.key, JobEvent.ENDED)
         now_job = job_of(turn, job.key)
