@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import zmq
 
@@ -21,6 +22,9 @@ class Listener:
         self.socket.linger = 0
         self.socket.connect(f"ipc://{run_dir / NAME}")
         self.socket.subscribe(b"")
+        # The publisher is told only of topics that are new to it; one of our own has it greet us with a picture even
+        # when others listen already.
+        self.socket.subscribe(b"new listener " + uuid4().bytes)
 
     def pictures(self) -> list[Picture]:
         """Return the pictures that have come, oldest first."""

@@ -59,7 +59,7 @@ def check_job(server: Sandbox, job_id: int) -> JobCheck:
         path = server.stored_path(scope, lfn)
         kind = "log" if lfn == definition["logFile"] else "output"
         log_path = path if kind == "log" else log_path
-        files.append(_check_stored(kind, lfn, path, report.get(lfn)))
+        files.append(_check_stored(kind, lfn, path, report.get(lfn), failed=verdict["status"] != "finished"))
     if log_path is not None and log_path.is_file():
         files = [*_check_inputs(server, definition, log_path), *files]
     return JobCheck(
@@ -107,11 +107,11 @@ def _shown(path: Path) -> str:
     return f"{short} ({size_text(path.stat().st_size)})" if path.is_file() else f"{short}/"
 
 
-def _check_stored(kind: str, lfn: str, path: Path, entry: Any) -> FileCheck:
+def _check_stored(kind: str, lfn: str, path: Path, entry: Any, *, failed: bool) -> FileCheck:
     """Compare a file in the storage with its entry in the final report."""
     size, checksum, problem = 0, "", ""
     if not path.is_file():
-        problem = "is not in the storage"
+        problem = "not stored, as the job failed" if failed else "is not in the storage"
     else:
         size, checksum = path.stat().st_size, _adler32(path)
         if not isinstance(entry, dict):

@@ -10,7 +10,7 @@ from people.reader import Facts
 
 #: How our processes name themselves: a shim has it as an argument.
 _NAMED = re.compile(r"bulkhead: (\w+)")
-_TITLE_CHARS = 160
+_TITLE_CHARS = 400
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ORDER = ("guardian", "supervisor", "reporter", "stager", "runner", "monitor", "mover", "shim", "payload")
@@ -58,7 +58,7 @@ def processes_of(facts: Facts) -> tuple[ProcessFacts, ...]:
                 role=role,
                 title=title[:_TITLE_CHARS],
                 state=row.state,
-                cpu_s=row.ticks / _TICKS_PER_S,
+                cpu_s=_own_ticks(row.pid) / _TICKS_PER_S,
                 rss_bytes=_rss_bytes(row.pid),
                 age_s=max(0.0, uptime_s - row.start_ticks / _TICKS_PER_S),
             )
@@ -89,6 +89,15 @@ def _title(row: ProcessRow) -> str:
     except OSError:
         raw = b""
     return raw.replace(b"\0", b" ").decode("utf-8", "replace").strip() or f"[{row.name}]"
+
+
+def _own_ticks(pid: int) -> int:
+    """Return the process's own time, without that of its children that have ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(int(field) for field in text[text.rfind(")") + 2 :].split()[11:13])
 
 
 def _rss_bytes(pid: int) -> int:

@@ -51,7 +51,6 @@ class TerminalView:
 
     def end(self, sections: list[Section], verdict: str, *, good: bool) -> None:
         """Print the tables and the verdict."""
-        self._console.print()
         terminal.write_sections(sections, self._console)
         self._console.print()
         mark = self._marks[0] if good else self._marks[1]
@@ -76,7 +75,8 @@ class TerminalView:
             parts += [title.append(f", {took}", style="dim"), self._phases(story, job, now_wall)]
         if not shown:
             parts.append(Text("\nThe pilot starts and asks for a job ...", style="dim"))
-        parts += [Text("\nProcesses", style="bold blue"), self._processes(story)]
+        if not story.over:
+            parts += [Text("\nProcesses", style="bold blue"), self._processes(story)]
         parts += [Text("\nEvents", style="bold blue"), self._events(story)]
         return Group(*parts)
 
@@ -109,11 +109,7 @@ class TerminalView:
         if phase.state in _BYTES_PHASES:
             return self._bar(phase, well=not (job.error_code and phase is job.phases[-1]))
         if phase.state == "running":
-            words = [
-                f"pid {job.payload_pid}" if job.payload_pid and not phase.ended_wall else "",
-                usage_text(job.usage),
-            ]
-            return Text(", ".join(word for word in words if word), style="dim")
+            return Text(usage_text(job.usage), style="dim")
         if phase.state == "reporting" and not phase.ended_wall:
             return Text(f"{story.waiting_updates} update(s) wait for the server", style="dim")
         if phase.state == "failing":
@@ -123,14 +119,15 @@ class TerminalView:
     def _bar(self, phase: Phase, *, well: bool) -> RenderableType:
         inward = phase.state == "staging_in"
         sizes = self._order.input_sizes if inward else self._order.output_sizes
-        total = sum(sizes)
+        # The transform is fetched with the inputs: the stager counts it, the order does not know it.
+        total, all_files = max(sum(sizes), phase.bytes_total), max(len(sizes), phase.files_total)
         whole = bool(phase.ended_wall) and well
         done = total if whole else min(phase.bytes_done, total)
-        files = len(sizes) if whole else min(phase.files_done, len(sizes))
+        files = all_files if whole else phase.files_done
         rate = ""
         if whole and phase.ended_wall > phase.began_wall:
             rate = f", {size_text(total / (phase.ended_wall - phase.began_wall))}/s"
-        words = f"{size_text(done)} of {size_text(total)}, {files} of {len(sizes)} files{rate}"
+        words = f"{size_text(done)} of {size_text(total)}, {files} of {all_files} files{rate}"
         row = Table.grid(padding=(0, 2, 0, 0))
         row.add_row(
             ProgressBar(total=max(1, total), completed=done, width=_BAR_WIDTH),

@@ -8,6 +8,7 @@ from people.snapshot import JobFacts, Snapshot
 from people.words import clock_text, duration_text, size_text, state_text
 
 Row = tuple[str, ...]
+_COMMAND_CHARS = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,10 @@ def _processes(snapshot: Snapshot) -> Section:
 
 
 def _doing(title: str) -> str:
-    start = title.find("[")
-    return title[start + 1 : title.rfind("]")] if title.startswith("bulkhead:") and start > 0 else _short(title)
-
-
-def _short(title: str) -> str:
-    return "" if "bulkhead:" in title else title[:48]
+    ours, named, rest = title.rpartition("bulkhead: ")
+    if not named:
+        return ours[:_COMMAND_CHARS] or rest[:_COMMAND_CHARS]
+    return rest[rest.find("[") + 1 : rest.rfind("]")] if "[" in rest else ""
 
 
 def _jobs(title: str, jobs: tuple[JobFacts, ...], wall: float) -> Section:
@@ -99,7 +98,7 @@ def _jobs(title: str, jobs: tuple[JobFacts, ...], wall: float) -> Section:
 
 def _told(job: JobFacts, wall: float) -> Iterator[str]:
     yield job.outcome if job.state == "done" else state_text(job.state)
-    yield clock_text(job.changed_wall) if job.state == "done" else duration_text(wall - job.changed_wall)
+    yield clock_text(job.since_wall) if job.state == "done" else duration_text(wall - job.since_wall)
     yield f"ran {duration_text(job.ran_s)}, cpu {job.cpu_s} s" if job.ran_s else usage_text(job.usage)
     yield f"{job.error_code} {job.error_diag}" if job.error_code else _files(job)
 
@@ -114,7 +113,7 @@ def usage_text(usage: dict[str, Any] | None) -> str:
     """Return what a payload uses in a few words, "" when nothing was measured."""
     if not usage:
         return ""
-    words = [f"cpu {duration_text(usage['cpu_time_s'])}", f"wall {duration_text(usage['wall_time_s'])}"]
+    words = [f"cpu {usage['cpu_time_s']} s", f"wall {duration_text(usage['wall_time_s'])}"]
     memory_kb = max(usage["max_pss_kb"], usage["max_rss_kb"], usage["avg_pss_kb"], usage["avg_rss_kb"])
     if memory_kb > 0:
         words.append(f"memory {size_text(memory_kb * 1024)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.record import JobRecord
-from jobs.states import JobState
+from jobs.states import JobState as S
 from people.bulletin_reader import Listener, Picture, is_published
 from people.processes import ProcessFacts, pilot_is_alive, processes_of
 from people.reader import Facts, OpenTask, read_journal
@@ -27,7 +27,8 @@ class WorkerFacts:
 class JobFacts:
     """A job: where it is, what it uses, how it ended; `outcome` is "" while it is under way.
 
-    `usage` are the members of ipc.schema.Usage; `ran_s` is the payload's whole time, 0 until it has ended.
+    `usage` are the members of ipc.schema.Usage, `since_wall` is when it came to its state, `ran_s` is the payload's
+    whole time, 0 until it has ended.
     """
 
     job_id: int
@@ -38,7 +39,7 @@ class JobFacts:
     error_diag: str
     payload_pid: int
     usage: dict[str, Any] | None
-    changed_wall: float
+    since_wall: float
     ran_s: float
     cpu_s: int
     files: tuple[dict[str, Any], ...]
@@ -143,7 +144,7 @@ def _live_usage(picture: Picture | None, job: JobRecord) -> dict[str, Any] | Non
 
 
 def _job(job: JobRecord, changed_wall: float, usage: dict[str, Any] | None) -> JobFacts:
-    over = job.state in (JobState.DONE, JobState.HOLDING)
+    over = job.state in (S.DONE, S.HOLDING)
     return JobFacts(
         job_id=job.job_id,
         attempt_nr=job.attempt_nr,
@@ -153,8 +154,22 @@ def _job(job: JobRecord, changed_wall: float, usage: dict[str, Any] | None) -> J
         error_diag=job.error_diag,
         payload_pid=job.payload_pid,
         usage=usage or (asdict(job.usage) if job.usage else None),
-        changed_wall=changed_wall,
+        since_wall=_since(job, changed_wall),
         ran_s=max(0.0, job.stamps.ended - job.stamps.started) if job.stamps.started else 0.0,
         cpu_s=job.cpu_time_s,
         files=tuple(asdict(file) for file in (*job.outputs, *job.log)),
     )
+
+
+def _since(job: JobRecord, changed_wall: float) -> float:
+    stamps = job.stamps
+    entered = {
+        S.RECEIVED: stamps.received,
+        S.STAGING_IN: stamps.stage_in,
+        S.STARTING: stamps.staged_in,
+        S.RUNNING: stamps.started,
+        S.STAGING_OUT: stamps.ended,
+        S.FAILING: stamps.ended,
+        S.REPORTING: stamps.settled,
+    }
+    return entered.get(job.state) or changed_wall

@@ -42,8 +42,9 @@ class Phase:
     began_wall: float
     ended_wall: float = 0.0
     bytes_done: int = 0
+    bytes_total: int = 0
     files_done: int = 0
-    current: str = ""
+    files_total: int = 0
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Story:
         self.workers: dict[str, WorkerStory] = {}
         self.waiting_updates = 0
         self.last_news: list[News] = []
+        self.over = False
         self._leaving = False
 
     def supervisor_seen(self, pid: int, wall: float) -> list[News]:
@@ -128,6 +130,7 @@ class Story:
     def pilot_ended(self, wall: float) -> None:
         """Nothing more comes."""
         self.supervisor_pid = 0
+        self.over = True
         for job in self.jobs.values():
             for phase in job.phases:
                 phase.ended_wall = phase.ended_wall or wall
@@ -184,8 +187,9 @@ class Story:
                 phase = story.phase(_STEP_PHASES.get(entry["step"], "")) if story else None
                 if phase is not None and not phase.ended_wall:
                     phase.bytes_done = int(entry["bytes_done"])
+                    phase.bytes_total = int(entry["bytes_total"])
                     phase.files_done = int(entry["files_done"])
-                    phase.current = str(entry["name"])
+                    phase.files_total = int(entry["files_total"])
 
     def tell(self, wall: float, text: str) -> list[News]:
         """Keep and return a line."""

@@ -21,7 +21,7 @@ def sheet(sections: list[Section]) -> RenderableType:
     """Return the whole sheet, to print or to show live."""
     parts: list[RenderableType] = []
     for section in sections:
-        parts.append(Text(section.title, style="bold blue"))
+        parts.append(Text(f"\n{section.title}", style="bold blue"))
         parts.append(_table(section))
     return Group(*parts)
 
