@@ -64,7 +64,7 @@ def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> P
     return PayloadEnded(
         exit_code=diagnosis.trans_exit_code,
         signal=end.signal,
-        error_code=diagnosis.error_code,
+        error_code=int(diagnosis.error_code),
         error_diag=diagnosis.diag,
         exe_error_code=diagnosis.exe_error_code,
         exe_error_diag=diagnosis.exe_error_diag,

@@ -99,10 +99,16 @@ def test_a_killed_shim_does_not_save_the_payload(place):
     killed(place)
 
 
+HIDDEN = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print('hidden', flush=True); time.sleep(600)"
+
+
 @pytest.fixture
 def guarded(place):
-    guardian = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    """A guardian that has closed its memory, as the real one does: hidepid would hide it from its shims."""
+    guardian = subprocess.Popen([PYTHON, "-I", "-c", HIDDEN], start_new_session=True, stdout=subprocess.PIPE)
     place.guardian = identify(guardian.pid)
+    assert guardian.stdout.readline() == b"hidden\n"
+    guardian.stdout.close()
     place.new_runner()
     yield place, guardian
     end(guardian)
