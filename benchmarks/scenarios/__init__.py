@@ -1,0 +1,1 @@
+"""The scenarios: one small file each, `SCENARIO` in it, named in `benchmarks/registry.py`."""
