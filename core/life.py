@@ -106,18 +106,19 @@ def move(turn: Turn, key: str, event: JobEvent, **changes: Any) -> None:
 
 
 def _prepare(turn: Turn, key: str, _before: JobState) -> None:
-    """RECEIVED -> PREPARING: make the directories; from here on the monitor watches."""
+    """RECEIVED -> PREPARING: make the directories."""
     plan = turn.ledger.dossiers[key].plan
     if plan is not None:
         open_task(turn, "prepare", plan.prepare, key)
-        open_task(turn, "watch", plan.watch, key)
 
 
 def _stage_in(turn: Turn, key: str, _before: JobState) -> None:
-    """PREPARING -> STAGING_IN: the first word to the server; nothing to bring moves on at once."""
+    """PREPARING -> STAGING_IN: the first word to the server; the monitor watches from here on."""
     tell(turn, key)
     _stamp(turn, key, stage_in=turn.now.wall)
     plan = turn.ledger.dossiers[key].plan
+    if plan is not None:
+        open_task(turn, "watch", plan.watch, key)
     if plan is not None and plan.stage_in is not None:
         open_task(turn, "stage-in", plan.stage_in, key)
     else:

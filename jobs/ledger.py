@@ -73,6 +73,7 @@ class Hunt:
     over: str = ""
     exit_code: int = 0
     last_task_id: int = 0
+    worker_word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,10 @@ from ipc.schema import (
 from jobs.states import JobState
 
 
+#: The attempt number of a job whose definition tells none: updates then leave it out.
+UNKNOWN_ATTEMPT = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedFile:
     """What the final report says of an output or log beside what its transfer tells."""

@@ -44,7 +44,9 @@ class Job:
     @property
     def attempt_nr(self) -> int:
         """The attempt an update has to name."""
-        return int(self.definition.get("attemptNr") or 0)
+        given = self.definition.get("attemptNr")
+        # Hostile definitions are handed out on purpose; the database behind a real server would hold a number.
+        return int(given) if isinstance(given, int | str) and str(given).lstrip("-").isdigit() else 0
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as a JSON object, with `job_id` and `attempt_nr`."""

@@ -9,7 +9,7 @@ from errors.catalogue import is_recoverable
 from errors.codes import ErrorCode
 from host.clock import utc_text
 from ipc.schema import TransferredFile, Usage
-from jobs.record import JobRecord, Plan
+from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
 from settings.settings import Settings
 
 _METRICS_CHARS = 500
@@ -29,7 +29,6 @@ def update_body(
         "job_status": word,
         "site_name": plan.site_name if plan else settings.queue,
         "node": settings.node,
-        "attempt_nr": job.attempt_nr,
         "scheduler_id": settings.scheduler_id,
         "pilot_id": settings.pilot_id,
         "start_time": utc_text(job.stamps.received),
@@ -37,6 +36,8 @@ def update_body(
         "job_output_report": "",
         "meta_data": "",
     }
+    if job.attempt_nr != UNKNOWN_ATTEMPT:
+        body["attempt_nr"] = job.attempt_nr
     if settings.batch_id:
         body["batch_id"] = settings.batch_id
     if plan is not None:
@@ -84,11 +85,14 @@ def _error_fields(job: JobRecord, plan: Plan | None, settings: Settings) -> dict
 
 
 def file_report(job: JobRecord, plan: Plan | None) -> str:
-    """Return the JSON text with an entry for each file that was transferred; of a failed job the log alone (4.1)."""
+    """Return the JSON text with an entry for each file that was transferred; of a failed job the log alone (4.1).
+
+    A job that ended well without any file reports an empty object: the server fails one without a report.
+    """
     guids = {file.lfn: file.guid for file in plan.files} if plan else {}
     files = job.log if job.failed else (*job.outputs, *job.log)
     report = {file.lfn: _entry(file, guids.get(file.lfn, "")) for file in files if file.status == "transferred"}
-    return json.dumps(report) if report else ""
+    return json.dumps(report) if report or not job.failed else ""
 
 
 def _entry(file: TransferredFile, guid: str) -> dict[str, object]:
