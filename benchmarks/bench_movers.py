@@ -42,17 +42,18 @@ def make_files(folder: Path, count: int, size_bytes: int) -> list[tuple[Path, st
     return files
 
 
-def timed(run: Callable[[], object], prepare: Callable[[], object], repetitions: int) -> float:
-    figures = []
-    for _ in range(repetitions):
-        prepare()
-        started = time.perf_counter()
-        run()
-        figures.append(time.perf_counter() - started)
-    return statistics.median(figures)
+def timed(run: Callable[[], Callable[[], object] | None], prepare: Callable[[], object]) -> float:
+    """One figure; what `run` returns is called afterwards, off the clock."""
+    prepare()
+    started = time.perf_counter()
+    end = run()
+    seconds = time.perf_counter() - started
+    if end is not None:
+        end()
+    return seconds
 
 
-def stage(files: list[tuple[Path, str]], target: Path, kind: str) -> None:
+def stage(files: list[tuple[Path, str]], target: Path, kind: str) -> Callable[[], object]:
     task_type = StageIn if kind == "input" else StageOut
     transfers = tuple(
         Transfer(
@@ -69,7 +70,7 @@ def stage(files: list[tuple[Path, str]], target: Path, kind: str) -> None:
     bench.duty.assign(lease, task_type(job_dir=str(files[0][0].parent), transfers=transfers), now())
     bench.run_until(lambda: lease in bench.desk.endings, 60)
     assert bench.desk.endings[lease].result is not None, bench.desk.endings[lease]
-    bench.close()
+    return bench.close
 
 
 def compare(title: str, files: list[tuple[Path, str]], work: Path, repetitions: int) -> None:
@@ -95,12 +96,15 @@ def compare(title: str, files: list[tuple[Path, str]], work: Path, repetitions: 
     }
     clear()
     bare()  # page tables and caches are warm for all
-    base = 0.0
-    print(title)
-    for name, run in rows.items():
-        seconds = timed(run, clear, repetitions)
-        base = base or seconds
-        print(f"  {name:24} {seconds:7.3f} s   x {seconds / base:.2f}")
+    figures: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(repetitions):  # in turns, so that whatever else the machine does hits all alike
+        for name, run in rows.items():
+            figures[name].append(timed(run, clear))
+    base = statistics.median(figures["bare cp"])
+    print(f"{title}; load {os.getloadavg()[0]:.1f}")
+    for name, each in figures.items():
+        median = statistics.median(each)
+        print(f"  {name:24} median {median:7.3f} s  least {min(each):7.3f} s  x {median / base:.2f}")
     shutil.rmtree(target)
 
 
