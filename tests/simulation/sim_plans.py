@@ -1,0 +1,146 @@
+"""What the simulated pilots work with: settings, queue descriptions, job definitions, plans that are cheap to make."""
+
+import contextlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from core import life
+from errors.codes import ErrorCode
+from errors.exceptions import JobError
+from ipc.schema import (
+    CleanUp,
+    Copy,
+    PrepareJob,
+    RunPayload,
+    StageIn,
+    StageOut,
+    Transfer,
+    TransferLog,
+    Variable,
+    Watch,
+)
+from jobs.ledger import Hunt
+from jobs.record import Plan, ReportedFile
+from jobs.states import TABLE, JobEvent, JobState
+from settings.settings import Settings, Tuning
+
+MAIN_DIR = "/pilot/PanDA_Pilot3_1_1"
+QUEUE = "SIM_QUEUE"
+STORAGES = json.dumps({
+    "SIM_DISK": {
+        "name": "SIM_DISK",
+        "arprotocols": {"read_lan": [{"endpoint": "file:///", "path": "/storage/", "flavour": "FILE"}]},
+    }
+})  # fmt: skip
+FIRST_ID = 6_700_000_001
+
+
+def make_settings(rng: random.Random, *, outages: bool) -> Settings:
+    """Return settings with periods in many proportions; with `outages` such that a pilot does not wait for days."""
+    beat_s = 60.0 if outages else rng.choice((5.0, 60.0, 60.0, 60.0))
+    return Settings(
+        queue=QUEUE,
+        node="node1",
+        gtag="g1",
+        heartbeat_s=rng.choice((30.0, 300.0, 1800.0)),
+        lifetime_s=600.0 if outages else rng.choice((324000.0, 324000.0, 600.0)),
+        getjob_requests=rng.choice((1, 2)),
+        getjob_failures=rng.choice((1, 3, 5)),
+        cleanup=rng.random() < 0.8,
+        tuning=Tuning(
+            beat_s=beat_s,
+            silence_s=beat_s * 4,
+            retry_long_after_s=rng.choice((60.0, 600.0)),
+            poison_deaths=rng.choice((2, 3)),
+            signal_codes=rng.choice(("bulkhead", "bulkhead", "classic")),
+        ),
+    )
+
+
+def queue_text(rng: random.Random) -> str:
+    """Return a queue description; a timefloor of 0 is one job for each pilot."""
+    floor_min = rng.choice((0, 5, 60, 600, 600, 600))
+    return json.dumps({"nickname": QUEUE, "state": "ACTIVE", "status": "online", "timefloor": floor_min})
+
+
+def definition(job_id: int, kind: str) -> str:
+    """Return the text of a job of a kind: "full", "bare" (no inputs, outputs or log), "broken", "nameless"."""
+    fields: dict[str, object] = {"PandaID": job_id, "attemptNr": job_id % 3, "taskID": 7, "kind": kind}
+    if kind == "nameless":
+        del fields["PandaID"]
+    return json.dumps(fields)
+
+
+def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: str) -> Plan:
+    """Return a plan like the standard workflow's, without its checks.
+
+    Raises:
+        JobError: for a definition of the kind "broken".
+    """
+    fields = json.loads(text)
+    if fields["kind"] == "broken":
+        raise JobError(ErrorCode.BADJOBDEFINITION, "made so")
+    full = fields["kind"] == "full"
+    job_id = fields["PandaID"]
+    job_dir = f"{main_dir}/PanDA_Pilot-{job_id}"
+    control_dir = f"{main_dir}/.bulkhead/control/{key}"
+
+    def transfer(lfn: str, kind: str) -> Transfer:
+        copy = Copy(copytool="cp", source=f"/from/{lfn}", destination=f"/to/{lfn}")
+        return Transfer(lfn=lfn, kind=kind, copies=(copy,), missing_ok=kind == "output")
+
+    out, log = f"out.{key}", f"log.{key}.tgz"
+    return Plan(
+        site_name=QUEUE,
+        core_count=1,
+        is_analysis=job_id % 2 == 0,
+        files=(ReportedFile(lfn=out, guid="A"), ReportedFile(lfn=log, guid="B")) if full else (),
+        prepare=PrepareJob(job_dir=job_dir, control_dir=control_dir),
+        stage_in=StageIn(job_dir=job_dir, transfers=(transfer(f"in.{key}", "input"),)) if full else None,
+        run=RunPayload(
+            job_id=job_id,
+            job_dir=job_dir,
+            control_dir=control_dir,
+            command="./payload",
+            environment=(Variable(name="A", value="1"),),
+        ),
+        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),)) if full else None,
+        log=TransferLog(
+            job_dir=job_dir,
+            archive_path=f"{main_dir}/.bulkhead/{log}",
+            top_name="tarball",
+            exclude=(),
+            extras=(),
+            transfer=transfer(log, "log"),
+        )
+        if full
+        else None,
+        watch=Watch(job_id=job_id, job_dir=job_dir, control_dir=control_dir, wall_limit_s=settings.lifetime_s),
+        clean=CleanUp(root=main_dir, paths=(job_dir, control_dir)),
+    )
+
+
+class Moves(dict[tuple[JobState, JobEvent], Any]):
+    """The table of a job's life, which counts the pairs that happen."""
+
+    def __init__(self, counts: Counter[tuple[str, str]]) -> None:
+        super().__init__(TABLE)
+        self.counts = counts
+
+    def __getitem__(self, pair: tuple[JobState, JobEvent]) -> Any:
+        self.counts[pair[0].value, pair[1].value] += 1
+        return super().__getitem__(pair)
+
+
+@contextlib.contextmanager
+def core_of_the_simulation(moves: Counter[tuple[str, str]]) -> Iterator[None]:
+    """Let the core make cheap plans, and count the moves of its table."""
+    real = life.make_plan, life.TABLE
+    life.make_plan, life.TABLE = cheap_plan, Moves(moves)
+    try:
+        yield
+    finally:
+        life.make_plan, life.TABLE = real
