@@ -14,7 +14,7 @@ from core.state import Phase, Pilot, Turn
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now
-from ipc.schema import Done, Failed, KillPayload, Observed, Watch
+from ipc.schema import Done, Failed, KillPayload, Observed, SendUpdate, Watch
 from jobs.ledger import TaskRecord
 from jobs.states import JobEvent, JobState
 
@@ -133,7 +133,9 @@ def _without(turn: Turn, role: str, text: str) -> None:
     """No worker of that role will come: its tasks fail, the supervisor does what must not be left undone."""
     for task in list(turn.ledger.tasks.values()):
         if task.role == role and task.key in turn.ledger.tasks:
-            answers.failed(turn, task, ErrorCode.WORKERRESTARTSSPENT, text, retry=False)
+            # A final update was not refused: it stays as it is, for a later pilot.
+            final = isinstance(task.task, SendUpdate) and task.task.final
+            answers.failed(turn, task, ErrorCode.WORKERRESTARTSSPENT, text, retry=final)
 
 
 def _drop_poison(turn: Turn) -> None:

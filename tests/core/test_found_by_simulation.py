@@ -8,6 +8,7 @@ from pilot_rig import KEY, Rig, plan, queue_and_job
 from core import life
 from core.actions import EndPayload, Leave
 from core.events import SignalArrived, Suspended, WorkerDied
+from core.state import Phase
 from ipc.schema import (
     AcquireJob,
     FetchQueue,
@@ -142,6 +143,18 @@ def test_when_time_runs_short_the_supervisor_ends_the_payload_itself():
     for _ in range(60):
         ended += [action for action in rig.wait(0.5) if isinstance(action, EndPayload)]
     assert ended == [EndPayload("/c")]
+
+
+def test_a_final_update_stays_whole_when_no_reporter_lives():
+    rig = Rig()
+    to_reporting(rig)
+    body = rig.finals()[0].body
+    for _ in range(2 * rig.pilot.settings.tuning.restart_burst + 2):
+        rig.give(WorkerDied("reporter", rig.pilot.workers["reporter"].incarnation, -9))
+        rig.wait(4.0)
+    assert rig.pilot.workers["reporter"].phase in (Phase.SPENT, Phase.STOPPED)
+    assert rig.job.state is JobState.HOLDING
+    assert [row.body for row in rig.finals()] == [body]
 
 
 def test_queue_and_job_are_asked_for_one_after_the_other():
