@@ -291,12 +291,16 @@ class StagerMachine:
         if work is self._leftovers:
             return
         failed = item.ways[item.way]
+        if item.failure is None or not failed.missing:
+            # A place of last resort that does not have the file must not hide what was wrong elsewhere.
+            item.failure = (failed, code, text)
         again = self._choose_way(item, now)
         if left and not (again and item.ways[item.way].destination == failed.destination):
             self._discard(item, failed)
         if again:
             (work.delayed if item.not_before > now else work.ready).append(item)
             return
+        failed, code, text = item.failure
         if item.kind == "transform" and code in (ErrorCode.STAGEINFAILED, ErrorCode.MISSINGINPUTFILE):
             code = ErrorCode.TRFDOWNLOADFAILURE
         self._give_up(work, int(code), _told_failure(item, failed, text), retry=left == _DIED)

@@ -51,6 +51,7 @@ class Item:
         size_bytes: -1 where unknown.
         rounds: how often all ways are tried.
         limit_s: wall limit of one attempt.
+        failure: the way, code and text of the failure that is told if no way works.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Item:
     not_before: float = 0.0
     first_start: float = -1.0
     done_bytes: int = 0
+    failure: tuple[Way, int, str] | None = None
     result: dict[str, Any] = field(default_factory=dict)
     ended_after_s: float = 0.0
 

@@ -123,6 +123,14 @@ def test_when_all_copies_failed_for_good_the_task_fails_at_once() -> None:
     assert play.ends == [Fail("job/1/1", 1331, "in0: b at EP_b: no luck", retry=False)]
 
 
+def test_a_last_resort_without_the_file_does_not_hide_what_was_wrong_elsewhere() -> None:
+    play = Play()
+    play.assign(one_in(HERE, *copies("a", "b")))
+    play.tell(error(retry=False, code=1098))
+    play.tell(error(retry=False, missing=True, code=1331))
+    assert play.ends == [Fail("job/1/1", 1098, "in0: a at EP_a: no luck", retry=False)]
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_missing_sources(allowed: bool) -> None:
     play = Play()
