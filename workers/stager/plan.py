@@ -204,7 +204,8 @@ def _transfer_item(transfer: Transfer, root: str, token: str, tuning: Tuning) ->
             root=root,
             time_limit_s=limit_s * _INNER_LIMIT,
             mode=transfer.mode,
-            link=transfer.link,
+            # A copy that puts the file where the link would be needs none.
+            link=transfer.link if transfer.link != copy.destination else "",
             refuse_empty=transfer.kind == "output",
         )
         ways.append(Way({"kind": "move", "mover": copy.copytool, "order": order._asdict()}, copy))
