@@ -70,7 +70,7 @@ def test_stages_in_many_files_with_few_children(bench: Bench, tmp_path: Path) ->
     assert len(bench.duty.mover_pids) <= 4
     assert bench.seen[-1].files_total == 30
     assert bench.seen[-1].bytes_done <= bench.seen[-1].bytes_total == 30 * 200_000
-    assert "stage-in 0/30" in bench.desk.shown
+    assert any(words.startswith("stage-in ") for words in bench.desk.shown)
     assert bench.desk.shown[-1] == "idle"
 
 
