@@ -20,7 +20,7 @@ from host.processes import Identity, is_alive
 from jobs.journal import NAME, Journal, JournalError
 from jobs.ledger import Ledger, reopened
 from settings.settings import Settings
-from supervision.place import ROOM, Place, remove_run_dir
+from supervision.place import ROOM, Place, drop_ballast, remove_run_dir
 
 _LOG = logging.getLogger("recovery")
 
@@ -41,6 +41,7 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
     try:
         if _in_use(room):
             return ours
+        drop_ballast(Place(room.parent))
         theirs = Journal(room / NAME)
         left = theirs.load()
     except (JournalError, sqlite3.Error) as error:
