@@ -14,16 +14,11 @@ ACTIVITIES = ("pr", "pw", "pl", "read_lan", "write_lan", "default")
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(60)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage")) as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(server):
-    server.reset()
-    return server
+def sandbox(tmp_path):
+    """A server of its own for each test: what is changed of the queue stays changed."""
+    with Sandbox(tmp_path / "storage") as running:
+        yield running
 
 
 def _tool(sandbox, tool, **fields):
