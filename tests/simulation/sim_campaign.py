@@ -28,13 +28,15 @@ class Campaign:
     took_s: float = 0.0
 
 
-def run_here(jobs: int, seeds: Iterator[int], *, max_failures: int = MAX_FAILURES) -> Campaign:
+def run_here(
+    jobs: int, seeds: Iterator[int], *, max_failures: int = MAX_FAILURES, journal_every: int = JOURNAL_EVERY
+) -> Campaign:
     """Simulate seeds in this process until `jobs` jobs are done, or too much failed."""
     campaign, began = Campaign(), time.perf_counter()
     with core_of_the_simulation(campaign.tally.moves):
         for seed in seeds:
             try:
-                rides = {"journal": seed % JOURNAL_EVERY == 0, "round_trip": seed % ROUND_TRIP_EVERY == 0}
+                rides = {"journal": seed % journal_every == 0, "round_trip": seed % ROUND_TRIP_EVERY == 0}
                 run_seed(seed, campaign.tally, **rides)
             except SimError as error:
                 campaign.failures.append(str(error))
