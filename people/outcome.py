@@ -14,6 +14,7 @@ from people.words import duration_text, size_text
 from sandbox.client import Sandbox
 
 _CHUNK_BYTES = 1 << 20
+_JOBS_WITH_FILES = 3
 _READ_LINE = re.compile(r"read (\S+): (\d+) bytes, adler32 ([0-9a-f]{8})")
 _LOG_LIMIT_BYTES = 1 << 20
 
@@ -74,16 +75,25 @@ def check_job(server: Sandbox, job_id: int) -> JobCheck:
 def sections_of(checks: list[JobCheck], places: Mapping[str, Path], durations: Mapping[int, float]) -> list[Section]:
     """Return the end of a run as tables: the jobs, their files, where everything is."""
     jobs = tuple(
-        (str(check.job_id), check.status, duration_text(durations.get(check.job_id, 0.0)), _server_words(check))
+        (
+            str(check.job_id),
+            check.status,
+            duration_text(durations.get(check.job_id, 0.0)),
+            f"{sum(not file.problem for file in check.files)} of {len(check.files)}",
+            _server_words(check),
+        )
         for check in checks
     )
+    # Of many jobs only the files that do not agree are worth a line.
     files = tuple(
         (file.kind, file.lfn, size_text(file.size_bytes), file.adler32, file.problem or "agrees")
         for check in checks
         for file in check.files
+        if file.problem or len(checks) <= _JOBS_WITH_FILES
     )
-    return [
-        Section(title="Jobs", columns=("PandaID", "final state", "took", "what the server was told"), rows=jobs),
+    columns = ("PandaID", "final state", "took", "files agree", "what the server was told")
+    sections = [
+        Section(title="Jobs", columns=columns, rows=jobs),
         Section(
             title="Files, read again and compared with the job definition and the final report",
             columns=("what", "name", "size", "adler32", ""),
@@ -92,6 +102,7 @@ def sections_of(checks: list[JobCheck], places: Mapping[str, Path], durations: M
         ),
         Section(title="Where things are", rows=tuple((name, _shown(path)) for name, path in places.items())),
     ]
+    return [section for section in sections if section.rows]
 
 
 def _server_words(check: JobCheck) -> str:

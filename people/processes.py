@@ -30,6 +30,27 @@ class ProcessFacts:
     age_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadUse:
+    """What a payload's processes use at this moment; the processor time is that of the living ones."""
+
+    processes: int
+    cpu_s: float
+    rss_bytes: int
+
+
+def payload_use(pid: int) -> PayloadUse | None:
+    """Measure the payload that began as process `pid`, in a session of its own; None when nothing of it runs."""
+    rows = [row for row in tree_of([pid], process_table(), sessions=[pid]) if row.state not in "ZX"] if pid else []
+    if not rows:
+        return None
+    return PayloadUse(
+        processes=len(rows),
+        cpu_s=sum(_own_ticks(row.pid) for row in rows) / _TICKS_PER_S,
+        rss_bytes=sum(_rss_bytes(row.pid) for row in rows),
+    )
+
+
 def pilot_is_alive(facts: Facts) -> bool:
     """Tell whether the guardian that the journal names, or its supervisor, still runs."""
     if facts.guardian is not None and is_alive(facts.guardian):

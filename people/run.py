@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from host import kernel
+from jobs.states import JobState
 from people.feed import Feed, Interrupted, PictureCame, PilotEnded, SupervisorLost, SupervisorSeen
 from people.outcome import check_job, sections_of
 from people.pilot_process import PilotProcess, command_line
+from people.processes import payload_use
 from people.run_view import Order, PlainView, RunView
 from people.screens import can_draw
 from people.story import News, Story
@@ -163,12 +165,20 @@ def _follow(
                         news = story.tell(time.time(), pilot.end())
                     case PilotEnded():
                         story.pilot_ended(time.time())
+                _measure(story)
                 view.show(story, news)
             main_dir = feed.main_dir()
         return story, interrupted, pilot.exit_code(), main_dir
     finally:
         view.pause()
         pilot.close()
+
+
+def _measure(story: Story) -> None:
+    """Have the story know what the running payload uses."""
+    for job in story.jobs.values():
+        if not job.over_wall and job.phases[-1].state == JobState.RUNNING.value:
+            job.payload_use = payload_use(job.payload_pid) or job.payload_use
 
 
 @contextmanager

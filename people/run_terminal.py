@@ -11,7 +11,7 @@ from rich.text import Text
 
 from people import terminal
 from people.run_view import Order, took_text
-from people.sheet import Section, usage_text
+from people.sheet import Section, use_text
 from people.story import PHASES, JobStory, News, Phase, Story
 from people.words import clock_text, duration_text, size_text, state_text
 
@@ -109,7 +109,7 @@ class TerminalView:
         if phase.state in _BYTES_PHASES:
             return self._bar(phase, well=not (job.error_code and phase is job.phases[-1]))
         if phase.state == "running":
-            return Text(usage_text(job.usage), style="dim")
+            return Text(use_text(job.payload_use, job.usage), style="dim")
         if phase.state == "reporting" and not phase.ended_wall:
             return Text(f"{story.waiting_updates} update(s) wait for the server", style="dim")
         if phase.state == "failing":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from people.processes import PayloadUse
 from people.snapshot import JobFacts, Snapshot
 from people.words import clock_text, duration_text, size_text, state_text
 
@@ -99,7 +100,7 @@ def _jobs(title: str, jobs: tuple[JobFacts, ...], wall: float) -> Section:
 def _told(job: JobFacts, wall: float) -> Iterator[str]:
     yield job.outcome if job.state == "done" else state_text(job.state)
     yield clock_text(job.since_wall) if job.state == "done" else duration_text(wall - job.since_wall)
-    yield f"ran {duration_text(job.ran_s)}, cpu {job.cpu_s} s" if job.ran_s else usage_text(job.usage)
+    yield f"ran {duration_text(job.ran_s)}, cpu {job.cpu_s} s" if job.ran_s else use_text(job.payload, job.usage)
     yield f"{job.error_code} {job.error_diag}" if job.error_code else _files(job)
 
 
@@ -109,12 +110,13 @@ def _files(job: JobFacts) -> str:
     return f"{len(moved)} file(s), {size_text(total)} out" if moved else ""
 
 
-def usage_text(usage: dict[str, Any] | None) -> str:
-    """Return what a payload uses in a few words, "" when nothing was measured."""
+def use_text(now: PayloadUse | None, usage: dict[str, Any] | None) -> str:
+    """Return what a payload uses in a few words: measured now, or else as last told; "" when nothing is known."""
+    if now is not None:
+        processes = f"{now.processes} process{'es' if now.processes > 1 else ''}"
+        return f"cpu {duration_text(now.cpu_s)}, memory {size_text(now.rss_bytes)}, {processes}"
     if not usage:
         return ""
-    words = [f"cpu {usage['cpu_time_s']} s", f"wall {duration_text(usage['wall_time_s'])}"]
     memory_kb = max(usage["max_pss_kb"], usage["max_rss_kb"], usage["avg_pss_kb"], usage["avg_rss_kb"])
-    if memory_kb > 0:
-        words.append(f"memory {size_text(memory_kb * 1024)}")
-    return ", ".join(words)
+    memory = f", memory {size_text(memory_kb * 1024)}" if memory_kb > 0 else ""
+    return f"cpu {usage['cpu_time_s']} s{memory}"

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.record import JobRecord
+from jobs.states import MAY_HAVE_PAYLOAD
 from jobs.states import JobState as S
 from people.bulletin_reader import Listener, Picture, is_published
-from people.processes import ProcessFacts, pilot_is_alive, processes_of
+from people.processes import PayloadUse, ProcessFacts, payload_use, pilot_is_alive, processes_of
 from people.reader import Facts, OpenTask, read_journal
 
 
@@ -27,8 +28,8 @@ class WorkerFacts:
 class JobFacts:
     """A job: where it is, what it uses, how it ended; `outcome` is "" while it is under way.
 
-    `usage` are the members of ipc.schema.Usage, `since_wall` is when it came to its state, `ran_s` is the payload's
-    whole time, 0 until it has ended.
+    `usage` are the members of ipc.schema.Usage as the monitor told last, `payload` is measured now, `since_wall` is
+    when the job came to its state, `ran_s` is the payload's whole time, 0 until it has ended.
     """
 
     job_id: int
@@ -39,6 +40,7 @@ class JobFacts:
     error_diag: str
     payload_pid: int
     usage: dict[str, Any] | None
+    payload: PayloadUse | None
     since_wall: float
     ran_s: float
     cpu_s: int
@@ -96,13 +98,14 @@ def put_together(facts: Facts, picture: Picture | None) -> Snapshot:
     """Return the snapshot of a journal and the picture that goes with it, if any."""
     head = facts.head
     hunt = head.hunt if head else None
+    alive = pilot_is_alive(facts)
     current = {job.key for job in facts.jobs}
     changed = {past.job.key: past.wall for past in facts.history}
     return Snapshot(
         main_dir=str(facts.main_dir),
         taken_wall=time.time(),
         source="bulletin" if picture else "journal",
-        alive=pilot_is_alive(facts),
+        alive=alive,
         queue=str((picture or {}).get("queue") or facts.queue),
         began_wall=head.began_wall if head else 0.0,
         jobs_taken=hunt.jobs_taken if hunt else 0,
@@ -110,9 +113,9 @@ def put_together(facts: Facts, picture: Picture | None) -> Snapshot:
         ending=head.ending.text if head and head.ending else "",
         processes=processes_of(facts),
         workers=_workers(picture),
-        jobs=tuple(_job(job, changed.get(job.key, 0.0), _live_usage(picture, job)) for job in facts.jobs),
+        jobs=tuple(_job(job, changed.get(job.key, 0.0), _live_usage(picture, job), alive=alive) for job in facts.jobs),
         past_jobs=tuple(
-            _job(past.job, past.wall, None)
+            _job(past.job, past.wall, None, alive=False)
             for past in sorted(facts.history, key=lambda past: past.wall)
             if past.job.key not in current
         ),
@@ -143,7 +146,7 @@ def _live_usage(picture: Picture | None, job: JobRecord) -> dict[str, Any] | Non
     return None
 
 
-def _job(job: JobRecord, changed_wall: float, usage: dict[str, Any] | None) -> JobFacts:
+def _job(job: JobRecord, changed_wall: float, usage: dict[str, Any] | None, *, alive: bool) -> JobFacts:
     over = job.state in (S.DONE, S.HOLDING)
     return JobFacts(
         job_id=job.job_id,
@@ -154,6 +157,7 @@ def _job(job: JobRecord, changed_wall: float, usage: dict[str, Any] | None) -> J
         error_diag=job.error_diag,
         payload_pid=job.payload_pid,
         usage=usage or (asdict(job.usage) if job.usage else None),
+        payload=payload_use(job.payload_pid) if alive and job.state in MAY_HAVE_PAYLOAD else None,
         since_wall=_since(job, changed_wall),
         ran_s=max(0.0, job.stamps.ended - job.stamps.started) if job.stamps.started else 0.0,
         cpu_s=job.cpu_time_s,

@@ -5,6 +5,7 @@ from typing import Any
 
 from jobs.states import JobState
 from people.bulletin_reader import Picture
+from people.processes import PayloadUse
 from people.words import state_text
 
 #: The phases of a job that goes well, in order.
@@ -58,6 +59,7 @@ class JobStory:
     error_diag: str = ""
     payload_pid: int = 0
     usage: dict[str, Any] | None = None
+    payload_use: PayloadUse | None = None
     over_wall: float = 0.0
 
     def phase(self, state: str) -> Phase | None:
