@@ -31,7 +31,7 @@ from supervision.place import (
     elsewhere,
     keep_ballast,
     make_place,
-    make_run_dir,
+    name_run_dir,
     place_of,
     remove_run_dir,
 )
@@ -98,8 +98,9 @@ def _sail(
     watchman.tell(f"place {place.line()}")
     threads = settings.isolation == "thread"
     _remove_last_run_dir(journal)
-    run_dir = make_run_dir()
+    run_dir = name_run_dir()
     journal.note("run_dir", str(run_dir))
+    run_dir.mkdir(mode=0o700)
     journal.note("guardian", [guardian.pid, guardian.start_ticks, guardian.boot_id])
     journal.note("supervisor", os.getpid())
     resumed = ledger is not None

@@ -8,6 +8,7 @@
 """
 
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -88,16 +89,16 @@ def make_place(workdir: str, launch_dir: str, pid: int, wall: float) -> Place:
     return place
 
 
-def make_run_dir() -> Path:
-    """Make a new, empty, short directory of mode 0700 for the sockets."""
+def name_run_dir() -> Path:
+    """Return a new, short path for the sockets' directory: it is noted before it is made, so that it is never lost."""
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     if not os.access(base, os.W_OK | os.X_OK) or len(base) > 60:
-        base = "/tmp"  # noqa: S108 - mkdtemp makes the name and the mode safe
-    return Path(tempfile.mkdtemp(prefix="bulkhead-", dir=base))
+        base = "/tmp"  # noqa: S108 - the name cannot be guessed, and a directory that is there already is an error
+    return Path(base) / f"bulkhead-{secrets.token_hex(6)}"
 
 
 def remove_run_dir(path: Path) -> None:
-    """Remove a runtime directory made by make_run_dir; any other path is left alone."""
+    """Remove a runtime directory named by name_run_dir; any other path is left alone."""
     if path.name.startswith("bulkhead-") and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
 
