@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 
 import zmq
 
-from host.processes import Identity, identify, open_pidfd, send_signal
+from host.processes import Identity, identify, open_pidfd
 from ipc.bus import Bus
 from ipc.link import Link
 from settings.settings import Settings
@@ -48,7 +47,7 @@ class ProcessCrew:
         self._log_path = log_path
         self._guardian = guardian
         self._me = self_identity()
-        self._alive: dict[tuple[str, int], tuple[Any, Identity | None, int | None]] = {}
+        self._alive: dict[tuple[str, int], tuple[Any, int | None]] = {}
         self._given_up: list[Any] = []
 
     def start(self, role: str, incarnation: int) -> None:
@@ -65,29 +64,30 @@ class ProcessCrew:
             )
         )
         identity = identify(process.pid)
-        self._alive[role, incarnation] = (process, identity, open_pidfd(identity) if identity else None)
+        self._alive[role, incarnation] = (process, open_pidfd(identity) if identity else None)
 
     def kill(self, role: str, incarnation: int) -> None:
         """SIGKILL it; the process object is kept, so that the death is reaped whenever it comes."""
         entry = self._alive.pop((role, incarnation), None)
         if entry is None:
             return
-        process, identity, descriptor = entry
+        process, descriptor = entry
         if descriptor is not None:
             os.close(descriptor)
-        if identity is not None:
-            send_signal(identity, signal.SIGKILL)
+        # A child that was not reaped keeps its pid, so this cannot hit another process.
+        if process.exitcode is None:
+            process.kill()
         self._given_up.append(process)
 
     def descriptors(self) -> list[int]:
         """Return the pidfds."""
-        return [descriptor for _, _, descriptor in self._alive.values() if descriptor is not None]
+        return [descriptor for _, descriptor in self._alive.values() if descriptor is not None]
 
     def deaths(self) -> list[tuple[str, int, int]]:
         """Reap what ended, whether still wanted or given up."""
         self._given_up = [process for process in self._given_up if process.exitcode is None]
         ended = []
-        for (role, incarnation), (process, _, descriptor) in list(self._alive.items()):
+        for (role, incarnation), (process, descriptor) in list(self._alive.items()):
             exit_code = process.exitcode
             if exit_code is not None:
                 del self._alive[role, incarnation]
@@ -98,7 +98,7 @@ class ProcessCrew:
 
     def pids(self) -> dict[str, int]:
         """Return the living ones."""
-        return {role: process.pid for (role, _), (process, _, _) in self._alive.items()}
+        return {role: process.pid for (role, _), (process, _) in self._alive.items()}
 
 
 class ThreadCrew:

@@ -38,8 +38,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 _SHELLS = ("/bin/bash", "/bin/sh")
 _GUARDIAN_CHECK_S = 1.0
 _STRIKE_S = 0.1
+_LONG_COMMAND_BYTES = 100_000  # the kernel takes 128 KiB in one argument
 _UNKILLABLE_S = 30.0
 _ROOM_BYTES = 4096
+_COMMAND_FILE = "command.sh"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -72,6 +74,13 @@ class Order:
         self.guardian_ticks = int(fields[b"guardian_ticks"])
         self.orphan_grace_s = float(fields[b"orphan_grace_s"])
         self.term_grace_s = float(fields[b"term_grace_s"])
+
+
+    def shell_arguments(self) -> list[bytes]:
+        """Return what the shell is given: the line itself, or the file that holds one too long for an argument."""
+        if len(self.command) <= _LONG_COMMAND_BYTES:
+            return [b"-c", self.command]
+        return [os.path.join(self.control_dir, _COMMAND_FILE.encode())]
 
 
 # ---------------------------------------------------------------- small readers
@@ -218,6 +227,17 @@ class Control:
         self._put(temporary, text, durable=False)
         os.rename(temporary, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Replace a file by data of any length."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
+        descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=self.descriptor)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+
     def _put(self, name: str, text: str, *, durable: bool) -> None:
         descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=self.descriptor)
         try:
@@ -293,7 +313,7 @@ def _become_payload(order: Order, gate: int, report: int, descriptors: tuple[int
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             for shell in _SHELLS:
                 if os.path.exists(shell):
-                    os.execve(shell, [os.fsencode(shell), b"-c", order.command], order.environment)  # noqa: S606
+                    os.execve(shell, [os.fsencode(shell), *order.shell_arguments()], order.environment)  # noqa: S606
             raise FileNotFoundError(f"none of {' '.join(_SHELLS)}")  # noqa: TRY301
     except BaseException as error:  # noqa: BLE001  (this process must not run the shim's code a second time)
         os.write(report, f"{type(error).__name__}: {error}".encode()[:1000])
@@ -323,6 +343,8 @@ class Payload:
             stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             stdout = _open_output(order.stdout, job_dir)
             stderr = _open_output(order.stderr, job_dir)
+            if len(order.command) > _LONG_COMMAND_BYTES:
+                control.write_bytes(_COMMAND_FILE, order.command)
         except OSError as error:
             self.error = f"{type(error).__name__}: {error}"
             return

@@ -39,3 +39,9 @@ def test_times_are_told(place):
     assert record["user_s"] + record["system_s"] > 0.05
     assert record["ended"] >= record["started"]
     assert record["max_rss_kb"] > 500
+
+
+def test_a_command_longer_than_one_argument_may_be_is_run_from_a_file(place):
+    words = " ".join(f"word{number}" for number in range(40_000))
+    result = place.run(f"set -- {words}; echo $#; exit 3")
+    assert (result.exit_code, place.stdout().strip()) == (3, "40000")
