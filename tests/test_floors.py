@@ -93,7 +93,7 @@ def test_there_is_something_to_check():
 
 def test_every_folder_of_code_has_a_floor():
     with_code = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert with_code <= set(RULES)
+    assert with_code <= {*RULES, "benchmarks"}
 
 
 def test_the_table_itself_never_points_upward():
