@@ -14,7 +14,7 @@ All signals that can be are blocked, so that a kill of a whole group or session 
 """
 # One file although it is long: started by its path, without a search path, it cannot import a neighbour.
 # No pathlib, it costs 5 ms of a start that has 20:
-# ruff: noqa: PTH110, PTH208
+# ruff: noqa: PTH110, PTH118, PTH208
 
 import contextlib
 import ctypes
