@@ -28,7 +28,7 @@ def sandbox(server) -> Sandbox:
     """The server as new: no jobs, no faults, an empty storage."""
     server.reset()
     for path in server.storage.iterdir():
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return server
 
 

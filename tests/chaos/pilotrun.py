@@ -31,6 +31,7 @@ FAST = {
     "hello_s": 5,
     "stall_limit_s": 2,
     "sample_s": 0.5,
+    "getjob_pause_s": 0.2,
     "retry_first_s": 0.1,
     "retry_cap_s": 1,
     "task_retry_s": 0.2,
@@ -134,15 +135,12 @@ class PilotRun:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the pilot did not end within {timeout_s} s\n{self.story()}") from None
 
-    def kill_all(self, number: int = signal.SIGKILL) -> None:
-        """Kill everything that descends from this process and was not there before, until nothing is left."""
+    def kill_all(self) -> None:
+        """Kill all that descends from this process and was not there before; none of them sees another one die."""
         deadline = time.monotonic() + 10
-        while (rows := self.family()) and time.monotonic() < deadline:
-            for row in rows:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(row.pid, number)
-            if number != signal.SIGKILL:
-                return
+        while (pids := [row.pid for row in self.family()]) and time.monotonic() < deadline:
+            self.signal_all(pids, signal.SIGSTOP)
+            self.signal_all(pids, signal.SIGKILL)
             self._reap()
 
     def _reap(self) -> None:
