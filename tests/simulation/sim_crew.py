@@ -61,6 +61,7 @@ class Process:
         self.life = life
         self.alive = True
         self.frozen = False
+        self.given: dict[str, Any] = {}  # as sent; a stopped process has not read it yet
         self.leases: dict[str, Any] = {}
         self.inbox: list[Callable[[], None]] = []
         self.calls: list[tuple[str, Any]] = []
@@ -81,7 +82,7 @@ class Process:
             world.at(0.005 + world.rng.random() * 0.01, self.do, lambda: self.send(hello))
             world.at(world.settings.tuning.beat_s, self.beat)
         if hit("worker silent"):
-            world.at(world.rng.random() * 30, self.freeze)
+            world.at(world.rng.random() ** 2 * 30, self.freeze)
         if hit("worker stopped and continued"):
             world.at(world.rng.random() * 30, self.freeze)
             world.at(30 + world.rng.random() * world.settings.tuning.silence_s, self.thaw)
@@ -126,8 +127,9 @@ class Process:
 
     def given_up(self) -> None:
         """Be killed by the supervisor; what was sent before may still be on its way."""
-        for lease, task in self.leases.items():
-            if self.world.faults.hit("answer late"):
+        for lease, task in self.given.items():
+            if not self.world.faults.calm and self.world.rng.random() < 0.5:
+                self.world.faults.counts["answer late"] += 1
                 late = self._false_answer(lease, task)
                 self.world.at(self.world.rng.random() * 20, self.world.hear, self, late)
         self.vanish()
@@ -165,6 +167,7 @@ class Process:
         if lease not in self.leases:
             return
         task = self.leases.pop(lease)
+        self.given.pop(lease, None)
         hit, world = self.world.faults.hit, self.world
         if isinstance(answer, Failed):
             message: Any = replace(answer, lease=lease)

@@ -45,6 +45,7 @@ class Server:
         self.jobs: dict[int, ServerJob] = {}
         self.left = jobs
         self.queue = queue
+        self.worker_words: list[str] = []
         self.down_until = 0.0
         self.down_for_good = False
         self.last_given: ServerJob | None = None
@@ -65,6 +66,9 @@ class Server:
             return self._describe()
         if isinstance(task, AcquireJob):
             return self._hand_out()
+        if task.call == "update_worker_status":
+            self.worker_words.append(json.loads(task.body)["status"])
+            return UpdateAnswered(stored=not self.faults.hit("not stored"))
         return self._update(json.loads(task.body), final=task.final)
 
     def _describe(self) -> Answer:

@@ -28,7 +28,7 @@ from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspen
 from core.state import Pilot
 from core.step import next_deadline, step
 from host.clock import Now
-from ipc.schema import RunPayload, StageIn, StageOut, TransferLog
+from ipc.schema import Assign, RunPayload, StageIn, StageOut, TransferLog
 from jobs.journal import Journal
 from jobs.ledger import Hunt, Ledger, reopened
 from supervision.recovery import _merged
@@ -71,6 +71,7 @@ class World:
         self.doomed_roles: set[str] = set()
         # facts that outlive them
         self.payloads: dict[str, Payload] = {}
+        self.not_ended: set[str] = set()
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
         self.poisoned: dict[str, bool] = {}
@@ -102,7 +103,7 @@ class World:
         """
         try:
             left = Ledger()
-            while self.pilots == 0 or left.jobs or left.outbox:
+            while self.pilots == 0 or left.jobs or any(row.job_key for row in left.outbox.values()):
                 if self.pilots >= _MAX_PILOTS:
                     raise SimError(f"after {self.pilots} pilots jobs are left: {list(left.jobs)}")
                 self._begin_pilot(left)
@@ -256,15 +257,21 @@ class World:
         if after.ledger is not before.ledger:
             self.commit(before.ledger, after.ledger)
         if hit("supervisor dies after the commit"):
+            self._not_done(actions)
             self._supervisor_dies()
             return
         stop_at = self.rng.randrange(len(actions) + 1) if hit("supervisor dies between two actions") else -1
         for number, action in enumerate(actions):
             if number == stop_at:
+                self._not_done(actions[number:])
                 break
             self._perform(action)
         if stop_at >= 0:
             self._supervisor_dies()
+
+    def _not_done(self, actions: list[Any]) -> None:
+        """Note whose payload was to be ended by a supervisor that died: its shim will do it, when the slot is gone."""
+        self.not_ended.update(action.control_dir for action in actions if isinstance(action, EndPayload))
 
     def commit(self, before: Ledger, after: Ledger) -> None:
         """Make a ledger durable."""
@@ -292,6 +299,8 @@ class World:
     def _deliver(self, action: Send) -> None:
         process = self.processes.get((action.role, action.incarnation))
         if process is not None:
+            if isinstance(action.message, Assign):
+                process.given[action.message.lease] = action.message.task
             process.do(lambda: process.receive(action.message))
 
     # ---------------------------------------------------------------- what the workers do to the world
