@@ -76,9 +76,9 @@ def test_a_row_without_samples_says_why() -> None:
 def test_a_cheap_scenario_gives_its_numbers(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     assert main(["trivial-job", "--runs", "1", "--scratch", str(tmp_path), "--json", str(out)]) == 0
-    (row,) = json.loads(out.read_text())["rows"]
-    assert row["key"] == "trivial_job"
-    assert row["median"] > 0
+    rows = {row["key"]: row for row in json.loads(out.read_text())["rows"]}
+    assert set(rows) == {"trivial_job", "trivial_job_cpu"}
+    assert all(row["median"] > 0 for row in rows.values())
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
