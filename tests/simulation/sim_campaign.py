@@ -12,9 +12,10 @@ from sim_faults import Tally
 from sim_plans import core_of_the_simulation
 from sim_world import run_seed
 
-#: One run in so many has the real journal on disk, or every changed record through the codec.
+#: One run in so many has the real journal on disk, every changed record through the codec, plans of the real workflow.
 JOURNAL_EVERY = 500
 ROUND_TRIP_EVERY = 8
+WHOLE_EVERY = 20
 MAX_FAILURES = 3
 
 
@@ -36,8 +37,13 @@ def run_here(
     with core_of_the_simulation(campaign.tally.moves):
         for seed in seeds:
             try:
-                rides = {"journal": seed % journal_every == 0, "round_trip": seed % ROUND_TRIP_EVERY == 0}
-                run_seed(seed, campaign.tally, **rides)
+                run_seed(
+                    seed,
+                    campaign.tally,
+                    journal=seed % journal_every == 0,
+                    round_trip=seed % ROUND_TRIP_EVERY == 0,
+                    whole=seed % WHOLE_EVERY == 0,
+                )
             except SimError as error:
                 campaign.failures.append(str(error))
             campaign.last_seed = seed

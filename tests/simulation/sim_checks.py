@@ -219,6 +219,8 @@ class Checks:
         for key, job in before.ledger.jobs.items():
             if job.state in OPEN_TO_ERRORS and not job.muted:
                 self._code_is_told(before.ledger, after.ledger, key, job.error_code or code)
+                noted = after.ledger.jobs[key].error_code
+                require(noted == (job.error_code or code), f"{key} goes on with code {noted}")
 
     @staticmethod
     def _code_is_told(old: Ledger, new: Ledger, key: str, code: int) -> None:

@@ -29,12 +29,8 @@ from settings.settings import Settings, Tuning
 
 MAIN_DIR = "/pilot/PanDA_Pilot3_1_1"
 QUEUE = "SIM_QUEUE"
-STORAGES = json.dumps({
-    "SIM_DISK": {
-        "name": "SIM_DISK",
-        "arprotocols": {"read_lan": [{"endpoint": "file:///", "path": "/storage/", "flavour": "FILE"}]},
-    }
-})  # fmt: skip
+_SERVER = "https://server.example"
+STORAGES = "{}"
 FIRST_ID = 6_700_000_001
 
 
@@ -45,7 +41,10 @@ def make_settings(rng: random.Random, *, outages: bool) -> Settings:
         queue=QUEUE,
         node="node1",
         gtag="g1",
-        url="https://server.example",
+        url=_SERVER,
+        base_urls=(_SERVER,),
+        input_dir="/in",
+        output_dir="/out",
         harvester_id="harvester" if rng.random() < 0.3 else "",
         harvester_worker_id="17",
         heartbeat_s=rng.choice((30.0, 300.0, 1800.0)),
@@ -66,13 +65,53 @@ def make_settings(rng: random.Random, *, outages: bool) -> Settings:
 def queue_text(rng: random.Random) -> str:
     """Return a queue description; a timefloor of 0 is one job for each pilot."""
     floor_min = rng.choice((0, 5, 60, 600, 600, 600))
-    return json.dumps({"nickname": QUEUE, "state": "ACTIVE", "status": "online", "timefloor": floor_min})
+    tools = {"cp": {"setup": ""}}
+    fields = {"nickname": QUEUE, "state": "ACTIVE", "status": "online", "timefloor": floor_min, "copytools": tools}
+    return json.dumps(fields)
 
 
 def definition(job_id: int, kind: str) -> str:
     """Return the text of a job of a kind: "full", "bare" (no inputs, outputs or log), "broken", "nameless"."""
     fields: dict[str, object] = {"PandaID": job_id, "attemptNr": job_id % 3, "taskID": 7, "kind": kind}
     if kind == "nameless":
+        del fields["PandaID"]
+    return json.dumps(fields)
+
+
+def whole_definition(job_id: int, kind: str) -> str:
+    """Return a job of a kind as the server gives it, for the standard workflow's own plan."""
+    key = f"{job_id}.{job_id % 3}"
+    out, log = f"out.{key}", f"log.{key}.tgz"
+    fields: dict[str, object] = {
+        "PandaID": job_id,
+        "attemptNr": job_id % 3,
+        "taskID": 7,
+        "prodSourceLabel": "user",
+        "transformation": f"{_SERVER}/trf/work.py" if kind != "bare" else "run.sh",
+        "jobPars": "--x 1",
+    }
+    if kind == "full":
+        fields |= {
+            "inFiles": f"in.{key}",
+            "realDatasetsIn": "sim.in",
+            "GUID": "0A1B2C3D-0001-4AAA-8BBB-0000000000A1",
+            "fsize": "5",
+            "checksum": "ad:1f2e3d4c",
+            "scopeIn": "sim",
+            "ddmEndPointIn": "SIM_DISK",
+            "prodDBlockToken": "NULL",
+            "outFiles": f"{out},{log}",
+            "realDatasets": "sim.out,sim.log",
+            "destinationDblock": "sim.out,sim.log",
+            "ddmEndPointOut": "SIM_DISK,SIM_DISK",
+            "scopeOut": "sim",
+            "scopeLog": "sim",
+            "logFile": log,
+            "logGUID": "3f0f2d0e-7c55-4a0b-9f0e-0d5b9c2a1f11",
+        }
+    elif kind == "broken":
+        fields["inFiles"] = "../../etc/passwd"
+    elif kind == "nameless":
         del fields["PandaID"]
     return json.dumps(fields)
 
@@ -142,7 +181,11 @@ class Moves(dict[tuple[JobState, JobEvent], Any]):
 def core_of_the_simulation(moves: Counter[tuple[str, str]]) -> Iterator[None]:
     """Let the core make cheap plans, and count the moves of its table."""
     real = life.make_plan, life.TABLE
-    life.make_plan, life.TABLE = cheap_plan, Moves(moves)
+
+    def plan(text: str, *circumstances: Any) -> Plan:
+        return (cheap_plan if '"kind"' in text else real[0])(text, *circumstances)
+
+    life.make_plan, life.TABLE = plan, Moves(moves)
     try:
         yield
     finally:

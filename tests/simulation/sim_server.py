@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim_faults import Faults
-from sim_plans import FIRST_ID, STORAGES, definition
+from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 
 from errors.codes import ErrorCode
 from ipc.schema import AcquireJob, Failed, FetchQueue, JobAcquired, NoJob, QueueFetched, SendUpdate, UpdateAnswered
@@ -40,11 +40,12 @@ class ServerJob:
 class Server:
     """Hands out jobs and takes updates; `down_until` is when it answers again."""
 
-    def __init__(self, faults: Faults, jobs: int, queue: str) -> None:
+    def __init__(self, faults: Faults, jobs: int, queue: str, *, whole: bool = False) -> None:
         self.faults = faults
         self.jobs: dict[int, ServerJob] = {}
         self.left = jobs
         self.queue = queue
+        self.define = whole_definition if whole else definition
         self.worker_words: list[str] = []
         self.down_until = 0.0
         self.down_for_good = False
@@ -86,11 +87,11 @@ class Server:
         if self.left <= 0 or self.faults.hit("no job"):
             return NoJob(reason="no jobs in PanDA", end=self.faults.calm)
         if self.faults.hit("nameless definition"):
-            return JobAcquired(definition=definition(1, "nameless"))
+            return JobAcquired(definition=self.define(1, "nameless"))
         self.left -= 1
         job_id = FIRST_ID + len(self.jobs)
         kind = "broken" if self.faults.hit("broken definition") else self.faults.rng.choice(("full", "full", "bare"))
-        job = ServerJob(job_id, f"{job_id}.{job_id % 3}", definition(job_id, kind), kind)
+        job = ServerJob(job_id, f"{job_id}.{job_id % 3}", self.define(job_id, kind), kind)
         job.reduced_only = self.faults.hit("full report refused")
         self.jobs[job_id] = self.last_given = job
         return JobAcquired(definition=job.text)

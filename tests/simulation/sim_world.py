@@ -27,6 +27,7 @@ from core.actions import EndPayload, KillWorker, Leave, Say, Send, StartWorker
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, Tick, WorkerDied
 from core.state import Pilot
 from core.step import next_deadline, step
+from errors.exceptions import BulkheadError
 from host.clock import Now
 from ipc.schema import Assign, RunPayload, StageIn, StageOut, TransferLog
 from jobs.journal import Journal
@@ -46,14 +47,16 @@ _MAX_TICKS_AT_ONCE = 6
 class World:
     """One simulated run."""
 
-    def __init__(self, seed: int, tally: Tally, *, journal: bool = False, round_trip: bool = False) -> None:
+    def __init__(
+        self, seed: int, tally: Tally, *, journal: bool = False, round_trip: bool = False, whole: bool = False
+    ) -> None:
         self.seed = seed
         self.tally = tally
         self.rng = random.Random(seed)
         self.faults = make_faults(self.rng, tally.faults)
         self.settings = make_settings(self.rng, outages=self.faults.has("server down for good"))
         jobs = self.rng.choice((1, 2, 4, 6))
-        self.server = Server(self.faults, jobs, queue_text(self.rng))
+        self.server = Server(self.faults, jobs, queue_text(self.rng), whole=whole)
         self.max_steps = _MAX_STEPS_PER_JOB * (jobs + 1)
         self.t = self.rng.choice((50.0, 1000.0, 9e5))
         self.wall_offset = _WALL - self.t
@@ -110,7 +113,7 @@ class World:
                 self._live()
                 left = self.checks.after_pilot(self.committed)
             self.checks.after_all()
-        except (AssertionError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (AssertionError, BulkheadError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise SimError(self.story(error)) from error
         finally:
             self.tally.runs += 1
@@ -150,7 +153,8 @@ class World:
             ledger = _merged(reopened(Ledger()), reopened(left))
             self._open_journal()
         else:
-            ledger = reopened(replace(left, hunt=Hunt(), ending=None, began_wall=0.0))
+            tasks = {key: task for key, task in left.tasks.items() if task.job_key}
+            ledger = reopened(replace(left, tasks=tasks, hunt=Hunt(), ending=None, began_wall=0.0))
             if self.pilots == 1:
                 self._open_journal()
         self._begin_supervisor(ledger)
@@ -464,7 +468,7 @@ def _signal_event(number: int) -> SignalArrived:
     return SignalArrived(number, signal.Signals(number).name)
 
 
-def run_seed(seed: int, tally: Tally, *, journal: bool = False, round_trip: bool = False) -> None:
-    """Simulate one seed."""
-    World(seed, tally, journal=journal, round_trip=round_trip).run()
+def run_seed(seed: int, tally: Tally, **rides: bool) -> None:
+    """Simulate one seed; `rides` are the costly checks that go along: journal, round_trip, whole (the real plans)."""
+    World(seed, tally, **rides).run()
 
