@@ -150,9 +150,7 @@ class Station:
         """Wait for the first update with a status that the server answered, and return it."""
 
         def look() -> dict[str, Any] | None:
-            return next(
-                (u for u in self.updates(job) if u["job_status"] == job_status and u["status"] == 200), None
-            )
+            return next((u for u in self.updates(job) if u["job_status"] == job_status and u["status"] == 200), None)
 
         return wait_for(look, timeout_s, f"an update {job_status}", 0.01)
 

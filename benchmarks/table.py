@@ -24,9 +24,7 @@ def lines(results: Sequence[Result]) -> list[str]:
     """Return the table's lines."""
     cells = [_TITLES, *(_cells(result) for result in results)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_TITLES))]
-    rows = [
-        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    ]
+    rows = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return [rows[0], "-|-".join("-" * width for width in widths), *rows[1:]]
 
 

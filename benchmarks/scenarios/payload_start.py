@@ -21,8 +21,6 @@ def measure(bench: Bench) -> Iterator[Sample]:
 SCENARIO = Scenario(
     name="payload-start",
     what="job request to payload start, two small inputs",
-    rows=(
-        Row(key="payload_start", what="job request to payload start, two small inputs", in_use="10.6 s", limit=0.3),
-    ),
+    rows=(Row(key="payload_start", what="job request to payload start, two small inputs", in_use="10.6 s", limit=0.3),),
     measure=measure,
 )

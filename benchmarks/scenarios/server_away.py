@@ -27,8 +27,6 @@ def measure(bench: Bench) -> Iterator[Sample]:
 SCENARIO = Scenario(
     name="server-away",
     what="server away at the final update (--away SECONDS)",
-    rows=(
-        Row(key="server_away", what="server back to final update delivered", in_use="job lost", limit=10.0),
-    ),
+    rows=(Row(key="server_away", what="server back to final update delivered", in_use="job lost", limit=10.0),),
     measure=measure,
 )
