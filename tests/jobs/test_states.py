@@ -104,7 +104,7 @@ def test_the_first_word_is_starting():
 
 
 @pytest.mark.parametrize("last", ["starting", "running", "transferring"])
-@pytest.mark.parametrize("state", list(OPEN_TO_ERRORS | {JobState.FAILING}))
+@pytest.mark.parametrize("state", sorted(OPEN_TO_ERRORS | {JobState.FAILING}, key=lambda state: state.value))
 def test_words_never_go_back(state, last):
     order = ("starting", "running", "transferring")
     assert order.index(server_word(state, last, failed=True)) >= order.index(last)
