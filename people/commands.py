@@ -1,5 +1,6 @@
 """The commands for people by name; each is imported only when it is called."""
 
+import io
 import sys
 from importlib import import_module
 
@@ -17,6 +18,8 @@ _MISSING = (
 
 def run_command(name: str, argv: list[str]) -> int:
     """Run the command `name` (run, sandbox or status) with its own arguments; return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold what a terminal cannot show
     try:
         code: int = import_module(_COMMANDS[name]).main(argv)
     except ModuleNotFoundError as error:

@@ -15,9 +15,12 @@ from people.sheet import Section, use_text
 from people.story import PHASES, JobStory, News, Phase, Story
 from people.words import clock_text, duration_text, size_text, state_text
 
-_BAR_WIDTH = 28
+_BAR_WIDTH, _SHORT_BAR_WIDTH, _WIDE = 28, 10, 110
+_TIME_WIDTH = 11
+_GOOD, _BAD, _NOW, _COMING = "✔", "✘", "●", "·"
 _FINISHED_SHOWN = 5
 _BYTES_PHASES = ("staging_in", "staging_out")
+_MOVING = (*_BYTES_PHASES, "transferring_log")
 
 
 class TerminalView:
@@ -27,10 +30,8 @@ class TerminalView:
 
     def __init__(self) -> None:
         self._console = Console()
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="visible")
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
         self._order = Order(title="", lines=(), jobs=0, input_sizes=(), output_sizes=())
-        utf8 = self._console.encoding.lower().startswith("utf")
-        self._marks = ("✔", "✘", "●", "·") if utf8 else ("+", "x", "*", ".")
 
     def begin(self, order: Order) -> None:
         """Print the head and begin to draw."""
@@ -53,7 +54,7 @@ class TerminalView:
         """Print the tables and the verdict."""
         terminal.write_sections(sections, self._console)
         self._console.print()
-        mark = self._marks[0] if good else self._marks[1]
+        mark = _GOOD if good else _BAD
         self._console.print(Text(f"{mark} {verdict}", style="bold green" if good else "bold red"))
 
     def _drawn(self, story: Story) -> RenderableType:
@@ -81,28 +82,30 @@ class TerminalView:
         return Group(*parts)
 
     def _line(self, job: JobStory) -> Text:
-        mark, style = (self._marks[1], "red") if job.error_code else (self._marks[0], "green")
+        mark, style = (_BAD, "red") if job.error_code else (_GOOD, "green")
         word = f"failed with {job.error_code}" if job.error_code else "finished"
         took = duration_text(job.over_wall - job.began_wall)
         return Text.assemble((f"  {mark} ", style), f"job {job.job_id} {word} ", (took, "dim"))
 
     def _phases(self, story: Story, job: JobStory, now_wall: float) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
-        for justify in ("left", "left", "right", "left"):
-            table.add_column(justify="right" if justify == "right" else "left", no_wrap=True)
+        table.add_column(min_width=3, no_wrap=True)
+        table.add_column(min_width=max(map(len, PHASES)), no_wrap=True)
+        table.add_column(min_width=_TIME_WIDTH, justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
         states = [phase.state for phase in job.phases]
         coming = [state for state in PHASES if state not in states]
         last = PHASES.index(states[-1]) if states and states[-1] in PHASES else len(PHASES)
         for phase in job.phases:
             failed = phase.state == "failing"
-            mark, style = (self._marks[0], "green") if phase.ended_wall else (self._marks[2], "cyan")
-            mark, style = (self._marks[1], "red") if failed else (mark, style)
+            mark, style = (_GOOD, "green") if phase.ended_wall else (_NOW, "cyan")
+            mark, style = (_BAD, "red") if failed else (mark, style)
             took = took_text(phase.began_wall, phase.ended_wall, now_wall)
             name = Text(state_text(phase.state), style="bold" if not phase.ended_wall else "")
             table.add_row(Text(f"  {mark}", style=style), name, took, self._detail(story, job, phase))
         for state in coming:
             if not job.over_wall and PHASES.index(state) > last:
-                table.add_row(Text(f"  {self._marks[3]}", style="dim"), Text(state_text(state), style="dim"), "", "")
+                table.add_row(Text(f"  {_COMING}", style="dim"), Text(state_text(state), style="dim"), "", "")
         return table
 
     def _detail(self, story: Story, job: JobStory, phase: Phase) -> RenderableType:
@@ -128,18 +131,23 @@ class TerminalView:
         if whole and phase.ended_wall > phase.began_wall:
             rate = f", {size_text(total / (phase.ended_wall - phase.began_wall))}/s"
         words = f"{size_text(done)} of {size_text(total)}, {files} of {all_files} files{rate}"
+        width = _BAR_WIDTH if self._console.width >= _WIDE else _SHORT_BAR_WIDTH
         row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_column(min_width=width)
+        row.add_column(no_wrap=True, overflow="ellipsis")
         row.add_row(
-            ProgressBar(total=max(1, total), completed=done, width=_BAR_WIDTH),
+            ProgressBar(total=max(1, total), completed=done, width=width),
             Text(words, style="dim"),
         )
         return row
 
     def _processes(self, story: Story) -> RenderableType:
         table = Table.grid(padding=(0, 3, 0, 0))
+        # A worker that has nothing to do any more is in no hurry to say so.
+        moves = any(job.phases[-1].state in _MOVING for job in story.jobs.values() if not job.over_wall)
         rows = [("guardian", story.guardian_pid, 0, ""), self._supervisor(story)]
         rows += [
-            (worker.role, worker.pid if story.supervisor_pid else 0, worker.restarts, worker.doing)
+            (worker.role, worker.pid if story.supervisor_pid else 0, worker.restarts, worker.doing if moves else "")
             for worker in story.workers.values()
         ]
         rows += [

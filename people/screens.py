@@ -7,8 +7,10 @@ from typing import TextIO
 
 
 def can_draw(stream: TextIO | None = None, *, plain: bool = False) -> bool:
-    """Tell whether to draw: on a terminal that is not dumb, with rich installed, unless `plain` is asked for."""
+    """Tell whether to draw: on a terminal that is not dumb and knows UTF-8, with rich, unless `plain` is asked for."""
     stream = stream or sys.stdout
     if plain or not stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    if not stream.encoding.lower().startswith("utf"):
         return False
     return importlib.util.find_spec("rich") is not None
