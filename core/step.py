@@ -16,7 +16,7 @@ from errors.codes import ErrorCode
 from host.clock import Now
 from ipc.schema import Done, Failed, KillPayload, Observed, SendUpdate, Watch
 from jobs.ledger import TaskRecord
-from jobs.states import JobEvent, JobState
+from jobs.states import MAY_HAVE_PAYLOAD, JobEvent, JobState
 
 #: pilotlog.txt is written to at least so often, whatever happens (pitfall P39).
 FRESH_LOG_S = 240.0
@@ -76,6 +76,10 @@ def _begun(turn: Turn) -> None:
     for job in list(turn.ledger.jobs.values()):
         if job.state is JobState.HOLDING:
             life.move(turn, job.key, JobEvent.RESUMED)
+        plan = turn.ledger.dossiers[job.key].plan
+        if job.failed and job.state not in MAY_HAVE_PAYLOAD and plan is not None and plan.run is not None:
+            # The supervisor before may have died after it decided to end the payload itself, and before it did.
+            turn.do(EndPayload(plan.run.control_dir))
 
 
 def _heard(turn: Turn, event: Heard) -> None:

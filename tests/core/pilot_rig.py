@@ -68,7 +68,7 @@ class Rig:
         self.now = Now(100.0, 1e9)
         self.actions = []
         self.assigned = []
-        self.give(Begun())
+        self.begun = self.give(Begun())
 
     def give(self, event):
         """Take one step; the workers that are started say Hello at once."""

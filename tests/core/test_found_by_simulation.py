@@ -12,6 +12,7 @@ from core.state import Phase
 from ipc.schema import (
     AcquireJob,
     FetchQueue,
+    KillPayload,
     LogTransferred,
     PayloadEnded,
     Prepared,
@@ -155,6 +156,22 @@ def test_a_final_update_stays_whole_when_no_reporter_lives():
     assert rig.pilot.workers["reporter"].phase in (Phase.SPENT, Phase.STOPPED)
     assert rig.job.state is JobState.HOLDING
     assert [row.body for row in rig.finals()] == [body]
+
+
+def test_a_payload_that_was_to_be_ended_is_ended_by_the_next_supervisor():
+    rig = Rig()
+    to_running(rig)
+    rig.give(SignalArrived(15, "SIGTERM"))
+    rig.failed(KillPayload, 1008, retry=False)
+    assert EndPayload("/c") in rig.actions
+    assert rig.job.state is JobState.TRANSFERRING_LOG
+    assert EndPayload("/c") in Rig(ledger=reopened(rig.ledger)).begun
+
+
+def test_the_payload_of_a_job_that_is_well_is_not_touched_by_the_next_supervisor():
+    rig = Rig()
+    to_running(rig)
+    assert not [action for action in Rig(ledger=reopened(rig.ledger)).begun if isinstance(action, EndPayload)]
 
 
 def test_queue_and_job_are_asked_for_one_after_the_other():
