@@ -1,5 +1,6 @@
 """Every process of the pilot, killed and stopped in every phase of a job: the job must not notice."""
 
+import os
 import signal
 import time
 
@@ -56,6 +57,31 @@ def test_a_stopped_process_is_replaced_and_the_job_finishes(pilot, figure, victi
         pilot.wait_replaced(victim, pid)
         figure(f"{victim} stopped, another there", time.monotonic() - began)
     held.release()
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(held.job_id, "finished", 0)
+    pilot.assert_clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("victim", WORKERS)
+def test_a_worker_that_dies_of_another_signal_is_replaced(pilot, victim, number):
+    """A worker's own fault counts against its task, once is no harm; TERM and INT are nobody's order to a worker."""
+    held = hold(pilot, "payload", pilot.start)
+    pid = pilot.kill(victim, number)
+    pilot.wait_replaced(victim, pid)
+    held.release()
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(held.job_id, "finished", 0)
+    pilot.assert_clean()
+
+
+def test_a_stopped_guardian_delays_only_the_exit(pilot):
+    held = hold(pilot, "payload", pilot.start)
+    os.kill(pilot.process.pid, signal.SIGSTOP)
+    held.release()
+    pilot.sandbox.wait_final(held.job_id, 15)
+    pilot.wait_log("leaves with exit code 0")
+    os.kill(pilot.process.pid, signal.SIGCONT)
     assert pilot.wait_exit() == 0, pilot.story()
     pilot.assert_final(held.job_id, "finished", 0)
     pilot.assert_clean()

@@ -136,6 +136,37 @@ def test_a_job_taken_over_twice_is_reported_once(pilot):
     pilot.assert_clean()
 
 
+def test_a_signal_while_the_server_is_away_is_reported_by_the_next_pilot(pilot):
+    held = hold(pilot, "payload", lambda: pilot.start(kill_grace_s=4, report_reserve_s=1.5))
+    pilot.sandbox.down()
+    began = time.monotonic()
+    os.kill(pilot.process.pid, signal.SIGTERM)
+    assert pilot.wait_exit() == 128 + signal.SIGTERM, pilot.story()
+    assert time.monotonic() - began < 10, pilot.story()
+    assert pilot.sandbox.job(held.job_id)["finals_accepted"] == 0
+    assert not pilot.find("payload"), pilot.story()
+    pilot.sandbox.up()
+    pilot.start()
+    assert pilot.wait_exit() == 0, pilot.story()
+    job = pilot.assert_final(held.job_id, "failed", ErrorCode.SIGTERM)
+    assert report_of(job), pilot.story()
+    pilot.assert_clean()
+
+
+@pytest.mark.parametrize("role", ["supervisor", *WORKERS])
+@pytest.mark.parametrize("phase", ["payload", "stage-in"])
+def test_a_death_while_the_pilot_ends(pilot, role, phase):
+    """A TERM, then a kill of one of those who have to carry it out."""
+    held = hold(pilot, phase, pilot.start, payload={"ignore_term": True})
+    os.kill(pilot.process.pid, signal.SIGTERM)
+    pilot.wait_log("code 1201")
+    pilot.signal_all(pilot.find(role), signal.SIGKILL)
+    assert pilot.wait_exit() == 128 + signal.SIGTERM, pilot.story()
+    job = pilot.assert_final(held.job_id, "failed", ErrorCode.SIGTERM)
+    assert report_of(job), pilot.story()
+    pilot.assert_clean()
+
+
 @pytest.mark.parametrize("phase", ["payload", "stage-in"])
 def test_a_pilot_that_stood_still_goes_on_unharmed(pilot, phase):
     """All processes stopped for longer than every silence limit (a suspended host): nobody is killed for it."""
