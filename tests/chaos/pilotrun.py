@@ -209,8 +209,9 @@ class PilotRun:
 
     # ------------------------------------------------------------ what the pilot and the server say
     def main_dirs(self) -> list[Path]:
-        """Return the main directories of the pilots that were started here."""
-        return sorted(self.workdir.glob("PanDA_Pilot3_*"))
+        """Return the main directories of the pilots that were started here, with -a or without."""
+        own = [self.home] if (self.home / ".bulkhead").exists() else []
+        return [*own, *sorted(self.home.glob("**/PanDA_Pilot3_*"))]
 
     def log(self) -> str:
         """Return the text of all pilot logs."""
@@ -289,6 +290,8 @@ class PilotRun:
         for main in self.main_dirs():
             for path in main.rglob("*"):
                 inner = str(path.relative_to(main))
+                if main == self.home and not inner.startswith((".bulkhead", "PanDA_Pilot-")):
+                    continue  # the test's own
                 if not inner.startswith(".bulkhead/journal.sqlite") and inner not in _PROMISED:
                     left.append(inner)
         return left

@@ -3,9 +3,11 @@
 import itertools
 import json
 import os
+import signal
 
 import pytest
 import trustme
+from phases import hold
 from pilotrun import PilotRun
 
 from sandbox.client import Sandbox
@@ -58,6 +60,56 @@ def test_several_jobs_one_after_the_other(pilot, figure):
     finals = [pilot.updates(job_id)[-1]["mono"] for job_id in jobs[:5]]
     for earlier, later in itertools.pairwise(finals):
         figure("a further job in the same pilot", later - earlier)
+    pilot.assert_clean()
+
+
+def without_a_place(words):
+    """Leave -a away: the pilot lives in the directory in which it is started."""
+    place = words.index("-a")
+    return words[:place] + words[place + 2 :]
+
+
+@pytest.mark.parametrize("end", ["finished", "TERM"])
+def test_one_pilot_after_another_in_the_same_directory(pilot, end):
+    """The second one goes on with nothing of the first: neither with its end nor with its being through."""
+    first, second = pilot.sandbox.make_jobs(2, outputs=[3000], payload={"until": str(pilot.payload_end)})
+    pilot.start(wrap=without_a_place)
+    pilot.wait_call("update_job", job_status="running")
+    if end == "TERM":
+        os.kill(pilot.process.pid, signal.SIGTERM)
+    pilot.payload_end.touch()
+    pilot.wait_exit()
+    pilot.assert_final(first, "failed" if end == "TERM" else "finished")
+    pilot.start(wrap=without_a_place)
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(second, "finished", 0)
+    pilot.assert_clean()
+
+
+def test_two_pilots_in_the_same_directory_do_not_share_a_job(pilot):
+    first, second = pilot.sandbox.make_jobs(2, outputs=[3000], payload={"until": str(pilot.payload_end)})
+    pilot.start(wrap=without_a_place)
+    pilot.wait_call("update_job", job_status="running", job_id=first)
+    other = pilot.process
+    pilot.start(wrap=without_a_place)
+    pilot.wait_call("update_job", job_status="running", job_id=second)
+    pilot.payload_end.touch()
+    assert pilot.wait_exit() == 0, pilot.story()
+    assert other.wait(30) == 0, pilot.story()
+    for job_id in (first, second):
+        pilot.assert_final(job_id, "finished", 0, rejected=0)
+    pilot.assert_clean()
+
+
+def test_a_killed_pilots_job_is_finished_by_the_next_one_in_the_same_directory(pilot):
+    held = hold(pilot, "stage-out", lambda: pilot.start(wrap=without_a_place))
+    pilot.kill_all()
+    pilot.process.wait(5)
+    second = pilot.sandbox.make_jobs(1, outputs=[3000])[0]
+    pilot.start(wrap=without_a_place)
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(held.job_id, "finished", 0)
+    pilot.assert_final(second, "finished", 0)
     pilot.assert_clean()
 
 
