@@ -4,18 +4,17 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from workflows.standard import make_plan, task_id_of
-
 from core.outbox import queue_update
 from core.state import Turn
 from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
-from errors.exceptions import JobError
+from errors.exceptions import BulkheadError
 from ipc.schema import KillPayload, Watch
 from jobs.definition import identify
 from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
+from workflows.standard import make_plan, task_id_of
 from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
@@ -60,7 +59,7 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
     dossier = Dossier(key=key, definition=definition)
     try:
         plan = make_plan(definition, turn.ledger.hunt, turn.settings, turn.pilot.main_dir, key)
-    except JobError as error:
+    except BulkheadError as error:
         turn.change_ledger(dossiers={**turn.ledger.dossiers, key: dossier})
         fail(turn, key, int(error.code), str(error))
         return True

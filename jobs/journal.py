@@ -123,9 +123,12 @@ class Journal:
             raise
         self.commits += 1
 
-    def note(self, name: str, value: object) -> None:
-        """Keep a small fact for people and for later pilots (process ids, paths)."""
-        self._base.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+    def note(self, **facts: object) -> None:
+        """Keep small facts for people and for later pilots (process ids, paths), in one transaction."""
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        self._base.execute("BEGIN IMMEDIATE")
+        self._base.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        self._base.execute("COMMIT")
 
     def noted(self, name: str) -> Any:
         """Return a fact that was kept with `note`, None when there is none."""

@@ -5,7 +5,7 @@ Times named `_at` are monotonic seconds: they mean something only while this boo
 
 from dataclasses import dataclass, field, replace
 
-from ipc.schema import Task
+from ipc.schema import SendUpdate, Task
 from jobs.record import Dossier, JobRecord
 
 
@@ -61,7 +61,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunt:
-    """How the search for jobs goes."""
+    """How the search for jobs goes. `taken` is the fingerprint of the last definition that was dealt with."""
 
     queue_text: str = ""
     storage_text: str = ""
@@ -73,6 +73,7 @@ class Hunt:
     over: str = ""
     exit_code: int = 0
     last_task_id: int = 0
+    taken: str = ""
     worker_word: str = ""
 
 
@@ -104,4 +105,25 @@ def reopened(ledger: Ledger) -> Ledger:
         },
         jobs={key: replace(job, next_heartbeat=0.0) for key, job in ledger.jobs.items()},
         hunt=replace(ledger.hunt, pause_until_at=0.0),
+    )
+
+
+def inherited(ledger: Ledger) -> Ledger:
+    """Return what a new pilot takes over of a dead one's ledger: its jobs and what belongs to them.
+
+    How the other one hunted for jobs, when it began and why it ended is its own story.
+    """
+    fresh = reopened(ledger)
+    return replace(
+        fresh,
+        began_wall=0.0,
+        ending=None,
+        hunt=Hunt(),
+        # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
+        tasks={
+            key: task
+            for key, task in fresh.tasks.items()
+            if task.job_key in fresh.jobs and not isinstance(task.task, SendUpdate)
+        },
+        outbox={sequence: row for sequence, row in fresh.outbox.items() if row.job_key in fresh.jobs},
     )

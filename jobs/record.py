@@ -15,7 +15,6 @@ from ipc.schema import (
 )
 from jobs.states import JobState
 
-
 #: The attempt number of a job whose definition tells none: updates then leave it out.
 UNKNOWN_ATTEMPT = -1
 

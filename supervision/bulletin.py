@@ -23,6 +23,8 @@ class Bulletin:
         self.socket: zmq.Socket[bytes] = context.socket(zmq.XPUB)
         self.socket.linger = 0
         self.socket.sndhwm = 10
+        # Each listener is greeted, not the first one alone.
+        self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         self._readers = 0
         if run_dir is not None:
             self.socket.bind(f"ipc://{run_dir / NAME}")

@@ -11,7 +11,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from host import kernel
 
@@ -22,8 +22,7 @@ _GAP_S = 2.0
 _FAILED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Watchman:
+class Watchman(NamedTuple):
     """What a supervisor knows of its guardian: the pipe to write to, and where its last incarnation lived."""
 
     pipe: int
@@ -36,18 +35,18 @@ class Watchman:
             os.write(self.pipe, word.encode() + b"\n")
 
 
-@dataclass
 class _Supervised:
-    """The supervisor as the guardian sees it."""
+    """The supervisor as the guardian sees it; no dataclass: those cost this small process 2 MiB and 15 ms."""
 
-    pid: int = 0
-    pipe: int = -1
-    place: str = ""
-    silence_s: float = 60.0
-    heard_at: float = 0.0
-    rest: bytes = b""
-    incarnation: int = 0
-    deaths: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.pid = 0
+        self.pipe = -1
+        self.place = ""
+        self.silence_s = 60.0
+        self.heard_at = 0.0
+        self.rest = b""
+        self.incarnation = 0
+        self.deaths: list[float] = []
 
 
 def guard(run_supervisor: Callable[[Watchman], int]) -> int:

@@ -14,7 +14,7 @@ from host import kernel
 from host.processes import Identity, identify
 from ipc.bus import Bus
 from jobs.journal import Journal, JournalError
-from jobs.ledger import Ledger, reopened
+from jobs.ledger import Ledger, inherited, reopened
 from settings.build import build
 from settings.errors import SettingsError
 from settings.settings import Settings
@@ -32,6 +32,7 @@ from supervision.place import (
     keep_ballast,
     make_place,
     name_run_dir,
+    occupy,
     place_of,
     remove_run_dir,
 )
@@ -64,9 +65,20 @@ def run_supervisor(argv: list[str], watchman: Watchman) -> int:
 
 
 def _place(settings: Settings, watchman: Watchman) -> Place:
+    """Return where this pilot lives, with its lock held; below the usual place where another pilot lives already.
+
+    Raises:
+        PlaceError: the directories cannot be made.
+    """
     if watchman.place:
-        return place_of(watchman.place)
-    return make_place(settings.workdir, settings.launch_dir, os.getppid(), time.time())
+        place = place_of(watchman.place)
+        occupy(place, wait=True)
+        return place
+    place = make_place(settings.workdir, settings.launch_dir, os.getppid(), time.time())
+    if not occupy(place, wait=False):
+        place = make_place(str(place.main_dir), settings.launch_dir, os.getppid(), time.time())
+        occupy(place, wait=True)
+    return place
 
 
 def _open_journal(place: Place) -> tuple[Place, Journal]:
@@ -99,13 +111,14 @@ def _sail(
     threads = settings.isolation == "thread"
     _remove_last_run_dir(journal)
     run_dir = name_run_dir()
-    journal.note("run_dir", str(run_dir))
+    journal.note(run_dir=str(run_dir))
     run_dir.mkdir(mode=0o700)
-    journal.note("guardian", [guardian.pid, guardian.start_ticks, guardian.boot_id])
-    journal.note("supervisor", os.getpid())
-    resumed = ledger is not None
-    began = reopened(ledger or Ledger())
+    me = [guardian.pid, guardian.start_ticks, guardian.boot_id]
+    resumed = ledger is not None and journal.noted("guardian") == me
+    began = reopened(ledger or Ledger()) if resumed else inherited(ledger or Ledger())
     journal.commit(ledger or Ledger(), began, time.time())
+    # Only now the journal is this pilot's: a kill before this line must not make its next incarnation believe so.
+    journal.note(guardian=me, node=os.uname().nodename, supervisor=os.getpid())
     began = take_over_others(began, place, settings, journal)
     keep_ballast(place, settings.tuning.ballast_bytes)
     kernel.hide_memory()

@@ -7,6 +7,7 @@
 <tmp>/bulkhead-XXXXXX/        0700: the sockets of the bus; short, as ipc paths are limited (P53, P112)
 """
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOM = ".bulkhead"
+#: Held by the pilot that lives there, and by one that takes a dead pilot's jobs over.
+LOCK = "takeover.lock"
 LOG_NAME = "pilotlog.txt"
 
 
@@ -87,6 +90,27 @@ def make_place(workdir: str, launch_dir: str, pid: int, wall: float) -> Place:
         raise PlaceError(f"{place.room} is not a directory of this user; give another one with -a")
     place.room.chmod(0o700)
     return place
+
+
+def occupy(place: Place, *, wait: bool) -> bool:
+    """Hold the lock of the room for as long as this process lives; False when another pilot lives there.
+
+    With `wait`, the end of the incarnation before this one is waited for: its last children may hold the lock for a
+    moment. Where the file system has no locks there is none.
+    """
+    try:
+        descriptor = os.open(place.room / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:  # what cannot be written is told by whoever needs to write
+        return True
+    try:
+        # The descriptor is never closed: the kernel gives the lock back with the process.
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    except OSError:
+        os.close(descriptor)
+    return True
 
 
 def name_run_dir() -> Path:

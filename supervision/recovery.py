@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from host.processes import Identity, is_alive
+from host.processes import Identity, boot_id, is_alive
 from jobs.journal import NAME, Journal, JournalError
-from jobs.ledger import Ledger, reopened
+from jobs.ledger import Ledger, inherited
 from settings.settings import Settings
-from supervision.place import ROOM, Place, drop_ballast, remove_run_dir
+from supervision.place import LOCK, ROOM, Place, drop_ballast, remove_run_dir
 
 _LOG = logging.getLogger("recovery")
 
@@ -50,7 +50,7 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
     with contextlib.closing(theirs):
         if left is None or not (left.jobs or left.outbox):
             return ours
-        merged = _merged(ours, reopened(left))
+        merged = _merged(ours, inherited(left))
         journal.commit(ours, merged, time.time(), (f"took {len(left.jobs)} jobs over from {room}",))
         theirs.commit(left, replace(left, jobs={}, dossiers={}, tasks={}, outbox={}), time.time(), ("taken over",))
     _LOG.warning("took %d jobs and %d updates over from %s", len(left.jobs), len(left.outbox), room)
@@ -62,32 +62,32 @@ def _merged(ours: Ledger, theirs: Ledger) -> Ledger:
     new_jobs = {key: job for key, job in theirs.jobs.items() if key not in ours.jobs}
     rows = [row for row in theirs.outbox.values() if row.job_key in new_jobs]
     sequences = {row.sequence: ours.sequence + 1 + number for number, row in enumerate(rows)}
-    tasks = {
-        key: task
-        for key, task in theirs.tasks.items()
-        # Deliveries are opened again from the outbox, under the new numbers.
-        if task.job_key in new_jobs and ":update-" not in key
-    }
     return replace(
         ours,
         sequence=ours.sequence + len(rows),
         jobs={**ours.jobs, **new_jobs},
         dossiers={**ours.dossiers, **{key: theirs.dossiers[key] for key in new_jobs if key in theirs.dossiers}},
-        tasks={**ours.tasks, **tasks},
+        tasks={**ours.tasks, **{key: task for key, task in theirs.tasks.items() if task.job_key in new_jobs}},
         outbox={**ours.outbox, **{sequences[r.sequence]: replace(r, sequence=sequences[r.sequence]) for r in rows}},
     )
 
 
 def _in_use(room: Path) -> bool:
-    """Tell whether the guardian that the journal names is alive; clear a dead one's runtime directory away."""
+    """Tell whether the guardian that the journal names may be alive; clear a dead one's runtime directory away.
+
+    The lock of the room was free, but on a shared file system that may say nothing of a pilot on another machine.
+    """
     base = sqlite3.connect(f"file:{room / NAME}?mode=ro", uri=True, timeout=2.0)
     try:
-        facts = dict(base.execute("SELECT name, value FROM meta WHERE name IN ('guardian', 'run_dir')"))
+        facts = dict(base.execute("SELECT name, value FROM meta WHERE name IN ('guardian', 'run_dir', 'node')"))
     finally:
         base.close()
     if "guardian" in facts:
-        pid, start_ticks, boot_id = json.loads(facts["guardian"])
-        if is_alive(Identity(pid=pid, start_ticks=start_ticks, boot_id=boot_id)):
+        pid, start_ticks, boot = json.loads(facts["guardian"])
+        if is_alive(Identity(pid=pid, start_ticks=start_ticks, boot_id=boot)):
+            return True
+        if boot != boot_id() and json.loads(facts.get("node", '""')) != os.uname().nodename:
+            _LOG.info("the jobs in %s are another machine's", room)
             return True
     if "run_dir" in facts:
         remove_run_dir(Path(json.loads(facts["run_dir"])))
@@ -98,7 +98,7 @@ def _in_use(room: Path) -> bool:
 def _locked(room: Path) -> Iterator[bool]:
     """Hold the take-over lock of a room, or tell that another pilot holds it."""
     try:
-        descriptor = os.open(room / "takeover.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(room / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
         yield False
         return

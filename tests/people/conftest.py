@@ -31,10 +31,10 @@ def sample(tmp_path) -> Callable[..., tuple[Path, Journal, Ledger]]:
         pid, wall = name.split("_")[2:]
         place = make_place(str(tmp_path), "", int(pid), float(wall))
         journal = Journal(place.journal)
-        journal.note("run_dir", str(tmp_path / "run"))
+        journal.note(run_dir=str(tmp_path / "run"))
         who = identify(guardian_pid) if guardian_pid else None
-        journal.note("guardian", [who.pid, who.start_ticks, who.boot_id] if who else [999_999_999, 1, "gone"])
-        journal.note("supervisor", 999_999_998)
+        journal.note(guardian=[who.pid, who.start_ticks, who.boot_id] if who else [999_999_999, 1, "gone"])
+        journal.note(supervisor=999_999_998)
         empty = Ledger()
         done = make_job(
             6,

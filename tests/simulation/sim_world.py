@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from errors.exceptions import BulkheadError
 from host.clock import Now
 from ipc.schema import Assign, RunPayload, StageIn, StageOut, TransferLog
 from jobs.journal import Journal
-from jobs.ledger import Hunt, Ledger, reopened
+from jobs.ledger import Ledger, inherited, reopened
 from supervision.recovery import _merged
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1)
@@ -150,11 +149,10 @@ class World:
                 self._lose(payload)
         self.doomed_roles = {role for role in ("reporter", "stager", "runner", "monitor") if self._is_doomed()}
         if self.pilots > 1 and self.rng.random() < 0.5:
-            ledger = _merged(reopened(Ledger()), reopened(left))
+            ledger = _merged(reopened(Ledger()), inherited(left))
             self._open_journal()
         else:
-            tasks = {key: task for key, task in left.tasks.items() if task.job_key}
-            ledger = reopened(replace(left, tasks=tasks, hunt=Hunt(), ending=None, began_wall=0.0))
+            ledger = inherited(left)
             if self.pilots == 1:
                 self._open_journal()
         self._begin_supervisor(ledger)
