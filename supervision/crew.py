@@ -15,7 +15,7 @@ from ipc.bus import Bus
 from ipc.link import Link
 from settings.settings import Settings
 from supervision.launcher import Briefing, fork_worker, self_identity
-from workers.duties import make_duty
+from workers.duties import make_duty, preload
 from workers.worker import Post, serve
 
 
@@ -49,9 +49,13 @@ class ProcessCrew:
         self._me = self_identity()
         self._alive: dict[tuple[str, int], tuple[Any, int | None]] = {}
         self._given_up: list[Any] = []
+        self._forked = False
 
     def start(self, role: str, incarnation: int) -> None:
-        """Fork it."""
+        """Fork it. The first reporter does not wait for its code to be loaded here: the first request depends on it."""
+        if role != "reporter" or self._forked:
+            preload(role)
+        self._forked = True
         process = fork_worker(
             Briefing(
                 role=role,

@@ -6,22 +6,20 @@ not given, clears its signal mask, has itself killed with its parent, and makes 
 
 import contextlib
 import gc
-import importlib
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import setproctitle
 import zmq
 
 from host import kernel
+from host.imports import import_without
 from host.processes import Identity, identify, open_pidfd
 from ipc.bus import Invitation
 from ipc.link import Link
@@ -30,20 +28,8 @@ from supervision.logs import begin_log
 from workers.duties import make_duty
 from workers.worker import Post, serve
 
-
-def _multiprocess_without_dill() -> Any:
-    """Import multiprocess as if dill were not installed: nothing is pickled here, and dill takes 20 ms and 1 MiB."""
-    loaded = sys.modules.pop("dill", None)
-    sys.modules["dill"] = cast("ModuleType", None)
-    try:
-        return importlib.import_module("multiprocess")
-    finally:
-        del sys.modules["dill"]
-        if loaded is not None:
-            sys.modules["dill"] = loaded
-
-
-_FORK = _multiprocess_without_dill().get_context("fork")
+# Nothing is pickled between processes: without dill the import is 20 ms faster and 1 MiB smaller.
+_FORK = import_without("multiprocess", "dill").get_context("fork")
 _EXIT_LOST_PARENT = 3
 _EXIT_CRASHED = 1
 

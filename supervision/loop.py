@@ -78,6 +78,10 @@ class Loop:
             os.close(self._guardian_fd)
         return self._pilot.exit_code
 
+    def has_jobs(self) -> bool:
+        """Tell whether the ledger holds jobs that a later pilot must finish."""
+        return bool(self._pilot.ledger.jobs)
+
     def _wait(self) -> tuple[set[Any], float]:
         """Wait for anything; also return by how much the wake-up came too late (a suspended host)."""
         poller = zmq.Poller()

@@ -35,6 +35,7 @@ from supervision.place import (
     occupy,
     place_of,
     remove_run_dir,
+    vacate,
 )
 from supervision.recovery import take_over_others
 
@@ -146,11 +147,16 @@ def _sail(
         crash_at=settings.tuning.crash_at if watchman.incarnation == 1 else "",
     )
     title_setter("supervisor")(f"queue {settings.queue}")
+    loop = Loop(hull, Pilot(settings=settings, main_dir=str(place.main_dir), ledger=began))
     try:
-        return Loop(hull, Pilot(settings=settings, main_dir=str(place.main_dir), ledger=began)).run()
+        code = loop.run()
     except Exception:
         log.critical("the supervisor ends by an error of its own and is started again", exc_info=True)
         return CRASHED
+    else:
+        if not loop.has_jobs():
+            vacate(place.room)
+        return code
     finally:
         bus.close()
         bulletin.close()

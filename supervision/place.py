@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOM = ".bulkhead"
-#: Held by the pilot that lives there, and by one that takes a dead pilot's jobs over.
+#: Held by the pilot that lives there, and by one that takes a dead pilot's jobs over. A room without it has no jobs.
 LOCK = "takeover.lock"
 LOG_NAME = "pilotlog.txt"
 
@@ -111,6 +111,11 @@ def occupy(place: Place, *, wait: bool) -> bool:
     except OSError:
         os.close(descriptor)
     return True
+
+
+def vacate(room: Path) -> None:
+    """Tell later pilots that nothing is left to be taken over here; they then need not look into the journal."""
+    (room / LOCK).unlink(missing_ok=True)
 
 
 def name_run_dir() -> Path:

@@ -20,7 +20,7 @@ from host.processes import Identity, boot_id, is_alive
 from jobs.journal import NAME, Journal, JournalError
 from jobs.ledger import Ledger, inherited
 from settings.settings import Settings
-from supervision.place import LOCK, ROOM, Place, drop_ballast, remove_run_dir
+from supervision.place import LOCK, ROOM, Place, drop_ballast, remove_run_dir, vacate
 
 _LOG = logging.getLogger("recovery")
 
@@ -29,11 +29,11 @@ def take_over_others(ours: Ledger, place: Place, settings: Settings, journal: Jo
     """Return our ledger with the jobs that dead pilots left below the same directory; it is committed already."""
     if not settings.workdir:
         return ours
-    for room in sorted(Path(settings.workdir).absolute().glob(f"PanDA_Pilot3_*/{ROOM}")):
-        if room != place.room and (room / NAME).is_file():
-            with _locked(room) as locked:
+    for lock in sorted(Path(settings.workdir).absolute().glob(f"PanDA_Pilot3_*/{ROOM}/{LOCK}")):
+        if lock.parent != place.room and (lock.parent / NAME).is_file():
+            with _locked(lock) as locked:
                 if locked:
-                    ours = _take(ours, room, journal)
+                    ours = _take(ours, lock.parent, journal)
     return ours
 
 
@@ -48,11 +48,13 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
         _LOG.error("the journal in %s was left alone: %s", room, error)
         return ours
     with contextlib.closing(theirs):
-        if left is None or not (left.jobs or left.outbox):
+        if left is None or not left.jobs:
+            vacate(room)
             return ours
         merged = _merged(ours, inherited(left))
         journal.commit(ours, merged, time.time(), (f"took {len(left.jobs)} jobs over from {room}",))
         theirs.commit(left, replace(left, jobs={}, dossiers={}, tasks={}, outbox={}), time.time(), ("taken over",))
+    vacate(room)
     _LOG.warning("took %d jobs and %d updates over from %s", len(left.jobs), len(left.outbox), room)
     return merged
 
@@ -95,10 +97,10 @@ def _in_use(room: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(room: Path) -> Iterator[bool]:
-    """Hold the take-over lock of a room, or tell that another pilot holds it."""
+def _locked(lock: Path) -> Iterator[bool]:
+    """Hold the lock of a room, or tell that another pilot holds it."""
     try:
-        descriptor = os.open(room / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         yield False
         return

@@ -16,6 +16,14 @@ _DUTIES = {
 _NEEDS_GUARDIAN = frozenset({"runner"})
 
 
+def preload(role: str) -> None:
+    """Import a duty's code in the parent: its pages are then shared by all incarnations, and a restart imports nothing.
+
+    Libraries that only one process needs (the reporter's `requests`) are imported by the duty itself, after the fork.
+    """
+    import_module(_DUTIES[role][0])
+
+
 def make_duty(role: str, settings: Settings, guardian: Identity | None) -> Callable[[Desk], Duty]:
     """Return what makes the duty of `role` once the worker has said Hello."""
 

@@ -24,7 +24,7 @@ REPORTABLE = {
 }
 #: Legal but strange: these must run like any other job.
 LEGAL = {
-    "H021": {"jobPars": "-c 'echo \"%s {} {0.__class__} %(x)s\"'"},
+    "H021": {"jobPars": """-c 'echo "%s {} {0.__class__} %(x)s"'"""},
     "H028": {"inFiles": "NULL", "outFiles": None, "GUID": "None", "fsize": "", "maxWalltime": "NULL"},
     "H029 zero": {"coreCount": 0},
     "H030 zero": {"maxCpuCount": 0},
@@ -53,7 +53,7 @@ def test_each_hostile_definition_is_reported_once_with_its_code(sandbox):
     names = list(REPORTABLE)
     sandbox.add_jobs([{**BASE, **REPORTABLE[name][0], "PandaID": 9000 + i} for i, name in enumerate(names)])
     legal = list(LEGAL)
-    sandbox.add_jobs([{**BASE, "jobPars": "-c 'exit 0' \"", "PandaID": 9499}])
+    sandbox.add_jobs([{**BASE, "jobPars": "-c 'exit 0' " + chr(34), "PandaID": 9499}])
     sandbox.add_jobs([{**BASE, **LEGAL[name], "PandaID": 9500 + i} for i, name in enumerate(legal)])
     with PilotRun(sandbox) as run:
         before = _snapshot(run)

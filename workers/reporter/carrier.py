@@ -9,16 +9,20 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import requests
-import requests.adapters
-import requests.utils
 import urllib3
 
 from errors.exceptions import BulkheadError
+from host.imports import absent
 from settings.settings import Settings
 from workers.reporter.exchange import MAX_ANSWER_BYTES, Answer, HttpRequest, LocalCall, Lost, Reply, Request
 from workers.reporter.identity import Identity, no_identity, read_identity
 from workers.reporter.quoting import quote
+
+with absent("chardet", "charset_normalizer"):
+    # Answers are read as bytes, so nobody has to guess their character set: 3 MiB and 10 ms less.
+    import requests
+    import requests.adapters
+    import requests.utils
 
 _CHUNK = 64 * 1024
 _LEAST_WAIT_S = 0.001

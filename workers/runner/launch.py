@@ -4,10 +4,10 @@ import functools
 import importlib.util
 import marshal
 import os
-import pkgutil
 import subprocess
 import sys
 import tempfile
+from importlib.abc import InspectLoader
 from pathlib import Path
 from typing import IO
 
@@ -22,11 +22,12 @@ _PROGRAM = "shim.pyc"
 
 @functools.cache
 def _program() -> bytes:
-    """Return the shim compiled: that saves each start a third of its time, and works from an archive, too."""
-    source = pkgutil.get_data(__package__, "shim.py")
-    if source is None:
+    """Return the shim compiled, from the bytecode cache if there is one: that saves each start a third of its time."""
+    spec = importlib.util.find_spec(f"{__package__}.shim")
+    loader = spec.loader if spec is not None else None
+    code = loader.get_code(f"{__package__}.shim") if isinstance(loader, InspectLoader) else None
+    if code is None:
         raise FileNotFoundError("workers/runner/shim.py")
-    code = compile(source, "shim.py", "exec", dont_inherit=True)
     return importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
 
 
