@@ -31,7 +31,7 @@ LEGAL = {
     "H030 one": {"maxCpuCount": 1},
     "H032": {"minRamCount": 1},
     "H033": {"prodSourceLabel": "strange_label"},
-    "H036": {"jobName": "a" + "\\\\\\\"" * 200},
+    "H036": {"jobName": "a" + '\\\\\\"' * 200},
     "H039": {"secrets": "line one\nline two"},
 }
 

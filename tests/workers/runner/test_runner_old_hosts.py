@@ -1,8 +1,10 @@
 """Shims on hosts that lack something: pidfds, hard links, bash."""
 
+import importlib.util
+import marshal
 import os
 import subprocess
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from workers.runner import launch
 from workers.runner.launch import make_order, start_shim
 from workers.runner.shim import CLAIM_TAKEN
 
-REAL_SOURCE = launch.pkgutil.get_data("workers.runner", "shim.py").decode()
+REAL_SOURCE = (Path(launch.__file__).parent / "shim.py").read_text()
 
 NO_PIDFD = "import os\nif hasattr(os, 'pidfd_open'): del os.pidfd_open\n"
 NO_LINK = "import os\ndef link(*_args, **_names): raise PermissionError('no links here')\nos.link = link\n"
@@ -25,11 +27,10 @@ def without(monkeypatch):
 
     def change(prefix, old="", new=""):
         source = prefix + REAL_SOURCE.replace(old, new) if old else prefix + REAL_SOURCE
-        launch._program.cache_clear()
-        monkeypatch.setattr(launch, "pkgutil", SimpleNamespace(get_data=lambda *_names: source))
+        code = marshal.dumps(compile(source, "shim.py", "exec", dont_inherit=True))
+        monkeypatch.setattr(launch, "_program", lambda: importlib.util.MAGIC_NUMBER + bytes(12) + code)
 
-    yield change
-    launch._program.cache_clear()
+    return change
 
 
 def test_the_guardians_end_is_seen_without_pidfds(place, without):
