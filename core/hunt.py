@@ -11,8 +11,8 @@ from errors.catalogue import process_exit_code
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
 from ipc.schema import AcquireJob, NoJob, QueueFetched
-from jobs.ledger import TaskRecord
-from workflows.request import check_queue, job_request, local_queue, queue_task, time_floor_s, worker_status
+from jobs.ledger import TaskRecord, fingerprint
+from workflows.request import check_queue, job_request, kept_at, local_queue, queue_task, time_floor_s, worker_status
 
 _QUEUE_TRIES = 3
 _QUEUE_PAUSE_S = 5.0
@@ -48,7 +48,9 @@ def seek(turn: Turn) -> None:
         end_hunt(turn, reason)
     elif turn.now.mono >= hunt.pause_until_at and not any(row.final for row in turn.ledger.outbox.values()):
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
-        open_task(turn, "acquire", AcquireJob(request=job_request(turn.settings, turn.ledger.hunt)))
+        request = job_request(turn.settings, turn.ledger.hunt)
+        keep_at = kept_at(turn.pilot.main_dir, hunt)
+        open_task(turn, "acquire", AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken))
 
 
 def _over(turn: Turn) -> str:
@@ -96,6 +98,7 @@ def queue_fetched(turn: Turn, result: QueueFetched) -> None:
 def acquired(turn: Turn, task: TaskRecord, definition: str) -> None:
     """Take a job; the counters begin anew after it."""
     asked_wall = turn.now.wall - (turn.now.mono - task.issued_at)
+    turn.change_ledger(hunt=replace(turn.ledger.hunt, taken=fingerprint(definition)))
     if receive(turn, definition, asked_wall):
         hunt = turn.ledger.hunt
         turn.change_ledger(hunt=replace(hunt, asked=0, failures=0, jobs_taken=hunt.jobs_taken + 1))

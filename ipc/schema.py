@@ -90,9 +90,15 @@ class FetchQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcquireJob:
-    """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments."""
+    """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments.
+
+    The definition is kept in the file `keep_at` before it is told; what is there already and does not have the
+    fingerprint `taken` was handed out and never dealt with: it is the answer.
+    """
 
     request: str
+    keep_at: str = ""
+    taken: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 Times named `_at` are monotonic seconds: they mean something only while this boot lasts, and `reopened` drops them.
 """
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 from ipc.schema import SendUpdate, Task
@@ -90,6 +91,11 @@ class Ledger:
     outbox: dict[int, Row] = field(default_factory=dict)
     ending: Ending | None = None
     hunt: Hunt = Hunt()
+
+
+def fingerprint(definition: str) -> str:
+    """Return what a definition is known by, once it was dealt with."""
+    return hashlib.sha256(definition.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def reopened(ledger: Ledger) -> Ledger:

@@ -19,6 +19,8 @@ from pathlib import Path
 ROOM = ".bulkhead"
 #: Held by the pilot that lives there, and by one that takes a dead pilot's jobs over. A room without it has no jobs.
 LOCK = "takeover.lock"
+#: Definitions between the server's answer and the journal (workflows.request.kept_at).
+KEPT = "acquired-*.json"
 LOG_NAME = "pilotlog.txt"
 
 
@@ -115,7 +117,8 @@ def occupy(place: Place, *, wait: bool) -> bool:
 
 def vacate(room: Path) -> None:
     """Tell later pilots that nothing is left to be taken over here; they then need not look into the journal."""
-    (room / LOCK).unlink(missing_ok=True)
+    for path in (*room.glob(KEPT), room / LOCK):
+        path.unlink(missing_ok=True)
 
 
 def name_run_dir() -> Path:

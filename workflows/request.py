@@ -36,6 +36,14 @@ def queue_task(settings: Settings) -> FetchQueue:
     )
 
 
+def kept_at(main_dir: str, hunt: Hunt) -> str:
+    """Return where the next job's definition is kept between the server's answer and the journal.
+
+    Each job has a file of its own, which goes with the job's other files.
+    """
+    return f"{main_dir}/.bulkhead/acquired-{hunt.jobs_taken}.json"
+
+
 def local_queue(settings: Settings) -> QueueFetched:
     """Return the description of a queue that is only this machine: local copy tools, no storages, one job."""
     queue = {

@@ -32,7 +32,7 @@ from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from queues.storages import Storage, parse_storages
 from settings.settings import Settings
-from workflows.request import queue_of
+from workflows.request import kept_at, queue_of
 
 _SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
@@ -78,7 +78,12 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         watch=_watch(job, queue, settings, job_dir, control_dir),
         clean=CleanUp(
             root=main_dir,
-            paths=(job_dir, control_dir, *((_archive(job.log, main_dir),) if job.log else ())),
+            paths=(
+                job_dir,
+                control_dir,
+                kept_at(main_dir, hunt),
+                *((_archive(job.log, main_dir),) if job.log else ()),
+            ),
         ),
     )
 

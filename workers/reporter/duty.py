@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, FetchQueue, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
+from workers.reporter.keeping import keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.places import sink_of, source_of
 from workers.reporter.queue_source import QueueFetch
@@ -35,11 +36,18 @@ class ReporterDuty:
         self._source = source_of(settings)
         self._sink = sink_of(settings)
         self._machine = Machine()
+        self._asked: dict[str, AcquireJob] = {}
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`, or put it behind the call under way."""
+        if isinstance(task, AcquireJob):
+            kept = kept_job(task)
+            if kept is not None:
+                self._desk.done(lease, kept)
+                return
+            self._asked[lease] = task
         conversation = self._conversation(task)
         if conversation is None:
             kind = type(task).__name__
@@ -49,6 +57,7 @@ class ReporterDuty:
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the work under `lease`; the call under way for it is abandoned."""
+        self._asked.pop(lease, None)
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
@@ -94,6 +103,9 @@ class ReporterDuty:
 
     def _finish(self, action: Finish) -> None:
         outcome = action.outcome
+        asked = self._asked.pop(action.lease, None)
+        if asked is not None and isinstance(outcome, JobAcquired):
+            keep_job(asked, outcome)
         if isinstance(outcome, Failure):
             self._desk.failed(action.lease, outcome.code, diagnostics(outcome.code, outcome.text), retry=outcome.retry)
         else:

@@ -1,0 +1,37 @@
+"""A job that was handed out is on disk before anybody is told of it: a death in between must not lose it.
+
+The server hands a job out once. So its definition is written first, and a job request that is made again (the worker
+or the supervisor died before the journal had the job) is answered from there. The journal's fingerprint of the last
+definition that was dealt with says when the file is old.
+"""
+
+import logging
+from pathlib import Path
+
+from host.files import read_bounded, write_atomic
+from ipc.schema import AcquireJob, JobAcquired
+from jobs.ledger import fingerprint
+from workers.reporter.exchange import MAX_ANSWER_BYTES
+
+_LOG = logging.getLogger("reporter")
+
+
+def kept_job(task: AcquireJob) -> JobAcquired | None:
+    """Return the job that an earlier request got and that nobody has dealt with; None when there is none."""
+    if not task.keep_at:
+        return None
+    definition = read_bounded(Path(task.keep_at), MAX_ANSWER_BYTES)
+    if not definition or fingerprint(definition) == task.taken:
+        return None
+    _LOG.warning("a job that was handed out before is taken from %s", task.keep_at)
+    return JobAcquired(definition=definition)
+
+
+def keep_job(task: AcquireJob, job: JobAcquired) -> None:
+    """Write the job's definition (mode 0600); a disk that cannot take it is told of in the log, no more."""
+    if not task.keep_at:
+        return
+    try:
+        write_atomic(Path(task.keep_at), job.definition, mode=0o600)
+    except OSError as error:
+        _LOG.warning("the job's definition cannot be kept in %s: %s", task.keep_at, error)
