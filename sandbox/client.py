@@ -214,6 +214,6 @@ class Sandbox:
 
 def _names_job(job_id: int) -> Callable[[Entry], bool]:
     def names(entry: Entry) -> bool:
-        return entry["call"] in {"update_job", "update_jobs_bulk"} and str(job_id) in json.dumps(entry["body"])
+        return entry["call"] in {"update_job", "update_jobs_bulk", "updateJob"} and str(job_id) in json.dumps(entry["body"])
 
     return names

@@ -12,7 +12,7 @@ from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.keeping import keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
-from workers.reporter.places import sink_of, source_of
+from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
 
@@ -33,8 +33,7 @@ class ReporterDuty:
         """
         self._desk = desk
         self._settings = settings
-        self._source = source_of(settings)
-        self._sink = sink_of(settings)
+        self._source, self._sink = ends_of(settings)
         self._machine = Machine()
         self._asked: dict[str, AcquireJob] = {}
         self._courier = Courier(settings, environ)
