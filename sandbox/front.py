@@ -96,14 +96,14 @@ class Front:
             return self._document(request)
         if self._config.needs_identity and (refused := self._identity_refused(request)):
             return refused
-        return self._call(request, table, arguments, problem)
-
-    def _call(self, request: web.Request, table: CallTable | None, arguments: Any, problem: Exception | None) -> Answer:
-        """Check in the order of the real server: the method's name, the body, the HTTP method, the arguments."""
         if self._is_legacy(request.path):
             return self._call_legacy(request, arguments, problem)
         if self._config.dialects == "legacy" and request.path.startswith("/api/"):
             return text_answer(404, "Not Found")
+        return self._call(request, table, arguments, problem)
+
+    def _call(self, request: web.Request, table: CallTable | None, arguments: Any, problem: Exception | None) -> Answer:
+        """Check in the order of the real server: the method's name, the body, the HTTP method, the arguments."""
         if table is None:
             return text_answer(403, f"ERROR : method {_call_name(request.path)} is forbidden")
         if isinstance(problem, UncaughtServerError):
@@ -117,8 +117,10 @@ class Front:
 
     def _v1_form(self, call: str, arguments: Any) -> Any:
         """Return the arguments of a job update under their v1 names, whatever dialect it came in."""
+        if call != "updateJob" or not isinstance(arguments, dict):
+            return arguments
         try:
-            return self._legacy.v1_update(arguments) if call == "updateJob" and isinstance(arguments, dict) else arguments
+            return self._legacy.v1_update(arguments)
         except UncaughtServerError:
             return {}
 
@@ -184,7 +186,8 @@ def _is_final(arguments: Any) -> bool:
         return False
     updates = arguments.get("job_list")
     updates = updates if isinstance(updates, list) else [arguments]
-    return any(isinstance(update, dict) and update.get("job_status", update.get("state")) in FINAL for update in updates)
+    states = [update.get("job_status", update.get("state")) for update in updates if isinstance(update, dict)]
+    return any(state in FINAL for state in states)
 
 
 def _client_name(request: web.Request) -> str | None:
