@@ -14,7 +14,7 @@ from settings.settings import Settings
 from workers.reporter import dialect_legacy
 from workers.reporter.dialect_v1 import open_envelope
 from workers.reporter.exchange import Answer, Conversation, Failure, Outcome, Reply, Request
-from workers.reporter.field_names import call_names
+from workers.reporter.call_names import call_names
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange, ServerV1
 

@@ -4,10 +4,11 @@ import json
 
 from host.clock import now
 from ipc.schema import AcquireJob, SendUpdate
+from jobs.field_names import legacy_timestamp
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
+from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.exchange import HttpRequest
-from workers.reporter.field_names import CALLS, call_names, legacy_timestamp, renamed
 from workers.reporter.server_v1 import Exchange
 from workers.reporter.space import lack_of_space, with_space
 

@@ -9,17 +9,10 @@ import pytest
 from reporter_rig import settings_for, update
 
 from ipc.schema import AcquireJob, JobAcquired, NoJob, UpdateAnswered
+from jobs.field_names import LEGACY_NAMES, legacy_timestamp, to_legacy, to_v1
 from workers.reporter import dialect_legacy
+from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.exchange import Answer, Failure, Lost
-from workers.reporter.field_names import (
-    CALLS,
-    UPDATE_NAMES,
-    call_names,
-    legacy_timestamp,
-    legacy_update,
-    renamed,
-    v1_update,
-)
 from workers.reporter.server_legacy import ServerLegacy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +37,7 @@ def body_of(request):
 # ---------------------------------------------------------------- names
 def test_the_table_of_update_fields_is_that_of_the_specification():
     fields = json.loads((ROOT / "sandbox" / "update_fields.json").read_text())["fields"]
-    assert dict(UPDATE_NAMES) == {field["v1"]: field["legacy"] for field in fields}
+    assert dict(LEGACY_NAMES) == {field["v1"]: field["legacy"] for field in fields}
 
 
 def test_the_tables_of_the_calls_are_those_of_the_embedded_server():
@@ -60,9 +53,10 @@ def test_the_tables_of_the_calls_are_those_of_the_embedded_server():
 
 def test_an_update_goes_there_and_back():
     fields = {"job_id": 7, "job_status": "running", "attempt_nr": 1, "max_rss": 5, "job_output_report": ""}
-    legacy = legacy_update(fields)
-    assert legacy == {"jobId": "7", "state": "running", "attemptNr": 1, "maxRSS": 5, "xml": ""}
-    assert v1_update({**legacy, "timestamp": "x"}) == fields
+    legacy = to_legacy({**fields, "gpu": 1})
+    assert legacy == {"jobId": 7, "state": "running", "attemptNr": 1, "maxRSS": 5, "xml": ""}
+    assert to_v1({**legacy, "jobId": "7", "timestamp": "x"}) == fields
+    assert renamed(CALLS["pilot/update_job"].names, fields) == {**legacy, "jobId": "7"}
 
 
 def test_flags_are_texts_and_null_is_left_out():
@@ -75,7 +69,7 @@ def test_flags_are_texts_and_null_is_left_out():
 
 def test_an_argument_without_a_legacy_name_is_not_sent():
     with pytest.raises(ValueError, match="GPU"):
-        legacy_update({"job_id": 1, "GPU": {}})
+        renamed(LEGACY_NAMES, {"job_id": 1, "GPU": {}})
 
 
 def test_call_names_with_and_without_module():
@@ -84,9 +78,9 @@ def test_call_names_with_and_without_module():
 
 
 def test_timestamp_has_the_offset_of_standard_time(monkeypatch):
-    monkeypatch.setattr("workers.reporter.field_names.time.timezone", 12600)
+    monkeypatch.setattr("jobs.field_names.time.timezone", 12600)
     assert legacy_timestamp(0.0).endswith("-03:30")
-    monkeypatch.setattr("workers.reporter.field_names.time.timezone", -3600)
+    monkeypatch.setattr("jobs.field_names.time.timezone", -3600)
     stamp = legacy_timestamp(0.0)
     assert stamp.endswith("+01:00")
     assert len(stamp) == len("2026-08-01T12:00:05+01:00")

@@ -1,67 +1,13 @@
-"""The names of calls and arguments in both dialects, the one place where they are (panda-protocol 1.6-1.9, 3.2, 7).
+"""The names of calls and their arguments in both dialects (panda-protocol 1.6-1.9, 7). Data and renaming.
 
-Files keep the legacy names (5.4, 6), so the file modes translate with the same tables. Pure data and renaming; which
-dialect is spoken is decided elsewhere.
+Which dialect is spoken is decided elsewhere; the names of an update's fields are in jobs/field_names.py.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: Arguments of the job update: v1 -> legacy (update-fields.json).
-UPDATE_NAMES: Mapping[str, str] = {
-    "job_id": "jobId",
-    "job_status": "state",
-    "job_output_report": "xml",
-    "node": "node",
-    "cpu_consumption_time": "cpuConsumptionTime",
-    "cpu_consumption_unit": "cpuConsumptionUnit",
-    "scheduler_id": "schedulerID",
-    "pilot_id": "pilotID",
-    "site_name": "siteName",
-    "pilot_log": "pilotLog",
-    "meta_data": "metaData",
-    "cpu_conversion_factor": "cpuConversionFactor",
-    "trans_exit_code": "transExitCode",
-    "pilot_error_code": "pilotErrorCode",
-    "pilot_error_diag": "pilotErrorDiag",
-    "exe_error_code": "exeErrorCode",
-    "exe_error_diag": "exeErrorDiag",
-    "pilot_timing": "pilotTiming",
-    "start_time": "startTime",
-    "end_time": "endTime",
-    "n_events": "nEvents",
-    "n_input_files": "nInputFiles",
-    "batch_id": "batchID",
-    "attempt_nr": "attemptNr",
-    "job_metrics": "jobMetrics",
-    "stdout": "stdout",
-    "job_sub_status": "jobSubStatus",
-    "core_count": "coreCount",
-    "max_rss": "maxRSS",
-    "max_vmem": "maxVMEM",
-    "max_swap": "maxSWAP",
-    "max_pss": "maxPSS",
-    "avg_rss": "avgRSS",
-    "avg_vmem": "avgVMEM",
-    "avg_swap": "avgSWAP",
-    "avg_pss": "avgPSS",
-    "tot_rchar": "totRCHAR",
-    "tot_wchar": "totWCHAR",
-    "tot_rbytes": "totRBYTES",
-    "tot_wbytes": "totWBYTES",
-    "rate_rchar": "rateRCHAR",
-    "rate_wchar": "rateWCHAR",
-    "rate_rbytes": "rateRBYTES",
-    "rate_wbytes": "rateWBYTES",
-    "corrupted_files": "corruptedFiles",
-    "mean_core_count": "meanCoreCount",
-    "cpu_architecture_level": "cpu_architecture_level",
-    "grid": "grid",
-    "source_site": "source_site",
-    "destination_site": "destination_site",
-    "timeout": "timeout",
-}
+from jobs.field_names import LEGACY_NAMES
+
 _ACQUIRE_NAMES: Mapping[str, str] = {
     "site_name": "siteName",
     "computing_element": "computingElement",
@@ -107,7 +53,7 @@ class CallNames:
 _EVENT_JOB = {"job_id": "pandaID", "jobset_id": "jobsetID", "task_id": "taskID", "timeout": "timeout"}
 _ALL_CALLS = (
     CallNames(v1="pilot/acquire_jobs", legacy="getJob", names=_ACQUIRE_NAMES),
-    CallNames(v1="pilot/update_job", legacy="updateJob", names=UPDATE_NAMES),
+    CallNames(v1="pilot/update_job", legacy="updateJob", names=LEGACY_NAMES),
     CallNames(
         v1="pilot/update_jobs_bulk",
         legacy="updateJobsInBulk",
@@ -169,7 +115,6 @@ _ALL_CALLS = (
 CALLS: Mapping[str, CallNames] = {call.v1: call for call in _ALL_CALLS}
 #: Arguments that the server wants as text although they are numbers elsewhere (panda-protocol 1.3, 3.2).
 _LEGACY_TEXTS = frozenset({"jobId"})
-_V1_OF_UPDATE: Mapping[str, str] = {legacy: v1 for v1, legacy in UPDATE_NAMES.items()}
 
 
 def call_names(call: str) -> CallNames | None:
@@ -188,32 +133,6 @@ def renamed(names: Mapping[str, str], arguments: Mapping[str, object]) -> dict[s
         raise ValueError(f"{unknown[0][:80]!r} has no name in the legacy dialect")
     found = {names[name]: value for name, value in arguments.items() if value is not None}
     return {name: _legacy_value(name, value) for name, value in found.items()}
-
-
-def legacy_update(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields of an update under their legacy names.
-
-    Raises:
-        ValueError: a field is not one of update-fields.json.
-    """
-    return renamed(UPDATE_NAMES, fields)
-
-
-def v1_update(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return an update with legacy names under its v1 names; what v1 does not know (`timestamp`) is left out."""
-    found = {_V1_OF_UPDATE[name]: value for name, value in fields.items() if name in _V1_OF_UPDATE}
-    job_id = found.get("job_id")
-    if isinstance(job_id, str) and job_id.isascii() and job_id.isdigit():
-        found["job_id"] = int(job_id)
-    return found
-
-
-def legacy_timestamp(wall: float) -> str:
-    """Return an epoch time as the legacy `timestamp`: local time with the offset of standard time (3.2)."""
-    minutes = -time.timezone // 60
-    sign = "-" if minutes < 0 else "+"
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(wall))
-    return f"{clock}{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
 def _legacy_value(name: str, value: object) -> object:
