@@ -14,9 +14,9 @@ from settings.server import server_url
 from settings.settings import Settings
 from workers.reporter import dialect_legacy, dialect_v1
 from workers.reporter.answers import garbage
+from workers.reporter.call_names import CALLS, CallNames
 from workers.reporter.dialect_legacy import nested
 from workers.reporter.exchange import Failure, HttpRequest, Reply
-from workers.reporter.call_names import CALLS, CallNames
 from workers.reporter.foreign_json import ForeignJsonError, write_object
 
 T = TypeVar("T")

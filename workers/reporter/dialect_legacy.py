@@ -22,9 +22,9 @@ from workers.reporter.answers import (
     refused_by_status,
     status_code,
 )
+from workers.reporter.call_names import CallNames, renamed
 from workers.reporter.dialect_v1 import first_definition, user_agent
 from workers.reporter.exchange import Failure, HttpRequest, Lost, Outcome, Reply
-from workers.reporter.call_names import CallNames, renamed
 from workers.reporter.foreign_json import ForeignJsonError, read_object
 from workers.reporter.quoting import quote
 

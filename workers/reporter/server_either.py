@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
+from workers.reporter.call_names import call_names
 from workers.reporter.dialect_v1 import open_envelope
 from workers.reporter.exchange import Answer, Conversation, Failure, Outcome, Reply, Request
-from workers.reporter.call_names import call_names
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange, ServerV1
 
