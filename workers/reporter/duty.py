@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.keeping import keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
+from workers.reporter.node_maps import NodeDescription
 from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
@@ -83,6 +84,8 @@ class ReporterDuty:
             return self._source.acquire(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
+        if isinstance(task, DescribeNode):
+            return NodeDescription(task, self._settings)
         return None
 
     def _collect(self) -> None:
