@@ -9,7 +9,7 @@ from sandbox.client import Sandbox
 
 pytestmark = pytest.mark.chaos
 
-_BEFORE = ("http_403", "http_500", "http_503", "drop_before", "garbage", "empty")
+_BEFORE = ("http_403", "http_500", "http_503", "drop_before", "garbage", "empty", "timed_out")
 _AFTER = ("http_500_after", "drop_after", "truncated", "cut")
 _CALLS = ("acquire_jobs", "getJob", "update_job", "updateJob")
 

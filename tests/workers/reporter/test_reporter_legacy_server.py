@@ -17,6 +17,8 @@ _KINDS = {
     "truncated": True,
     "cut": True,
     "empty": True,
+    "timed_out": True,
+    "silence": True,
 }
 _WORKER = '{"worker_id": 12, "harvester_id": "h", "status": "started", "node_id": "n"}'
 STARTED = SendUpdate(sequence=1, call="update_worker_status", body=_WORKER)
@@ -36,7 +38,7 @@ def server(old_server):
 
 @pytest.fixture
 def rig(server, rig_for):
-    return rig_for(server.url, server_api="legacy")
+    return rig_for(server.url, server_api="legacy", http_timeout_s=1.0)
 
 
 def test_cases_3_and_54_a_whole_talk_in_legacy(server, rig):
@@ -72,6 +74,16 @@ def test_a_fault_is_a_failure_and_the_next_call_works(server, rig, call, kind, r
     before = [entry for entry in server.record(call) if entry["fault"]]
     assert len(before) == 1
     assert rig.ask("t/2/1", task)
+
+
+def test_texts_where_numbers_are_expected_are_understood(server, rig):
+    (job_id,) = server.make_jobs(1)
+    server.fault("getJob", "wrong_types")
+    assert isinstance(rig.ask("a/1/1", ACQUIRE), JobAcquired)
+    server.fault("getJob", "wrong_types")
+    assert isinstance(rig.ask("a/2/1", ACQUIRE), NoJob)
+    server.fault("updateJob", "wrong_types")
+    assert rig.ask("u/1/1", update(1, job_id)) == UpdateAnswered(stored=True)
 
 
 def test_the_dialect_is_found_out_and_kept(server, rig_for):
