@@ -93,6 +93,22 @@ def hold_payload(pilot, *options):
     return job_id
 
 
+def test_workers_as_threads_find_it_out_too(legacy_pilot):
+    job_id = a_job(legacy_pilot)
+    legacy_pilot.start("--isolation", "thread")
+    finishes(legacy_pilot, job_id)
+    assert set(calls_of(legacy_pilot)[2:]) == {"updateJob"}
+
+
+def test_a_job_handed_out_by_legacy_outlives_the_supervisor(legacy_pilot):
+    job_id = hold_payload(legacy_pilot, "--server-api", "legacy")
+    old = legacy_pilot.kill("supervisor")
+    legacy_pilot.wait_replaced("supervisor", old)
+    legacy_pilot.payload_end.touch()
+    finishes(legacy_pilot, job_id)
+    assert calls_of(legacy_pilot).count("getJob") == 1
+
+
 def test_a_reporter_that_died_finds_out_anew(legacy_pilot):
     job_id = hold_payload(legacy_pilot)
     legacy_pilot.wait_call("updateJob", state="running")

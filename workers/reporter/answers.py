@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from workers.reporter.exchange import Answer, Failure
+from workers.reporter.exchange import Answer, Failure, Reply
 from workers.reporter.quoting import quote
 
 RETRYABLE_CODES = frozenset({10, 30})
@@ -11,7 +11,9 @@ NO_JOBS = 20
 #: Statuses that the same request will meet again; a 404 may be a server in the middle of its own start.
 _PERMANENT_STATUSES = frozenset({400, 401, 403, 405, 406, 411, 413, 414, 415, 422, 501})
 #: A 500 of the legacy dialect that the same body will meet again: an argument that the server does not know.
-_PERMANENT_TEXTS = re.compile(rb"unexpected keyword argument|received invalid JSON|missing a required argument")
+_PERMANENT_TEXTS = re.compile(rb"unexpected keyword argument|missing a required argument")
+_UNKNOWN_METHOD = re.compile(rb"method \S{1,80} is forbidden")
+_REFUSED_PERSON = re.compile(rb"authentication failed|is banned", re.IGNORECASE)
 _MAX_COMMAND = 1024
 
 
@@ -48,3 +50,18 @@ def refused_by_status(answer: Answer) -> Failure:
 def garbage(what: str) -> Failure:
     """Return the failure for an answer that is none."""
     return Failure(text=f"the server sent {what}", retry=True)
+
+
+def unknown_dialect(reply: Reply) -> bool:
+    """Tell whether a server says that it does not know the dialect: 404, or 403 "forbidden" not of the person."""
+    if not isinstance(reply, Answer):
+        return False
+    if reply.status == 404:
+        return True
+    head = reply.body[:4096]
+    return reply.status == 403 and b"forbidden" in head.lower() and _REFUSED_PERSON.search(head) is None
+
+
+def names_method(reply: Reply) -> bool:
+    """Tell whether a PanDA server itself says that it has no such method (as 1.0.x does of the legacy ones)."""
+    return isinstance(reply, Answer) and reply.status == 403 and _UNKNOWN_METHOD.search(reply.body[:4096]) is not None

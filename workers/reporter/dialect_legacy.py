@@ -7,7 +7,7 @@ are texts; StatusCode, the command and the job lie at its top level.
 import gzip
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlencode
 
 from ipc.schema import JobAcquired, NoJob, UpdateAnswered
@@ -29,6 +29,7 @@ from workers.reporter.foreign_json import ForeignJsonError, read_object
 from workers.reporter.quoting import quote
 
 _MAX_PAIRS = 2000
+_MAX_LITERAL = 1024 * 1024
 
 
 def ask(settings: Settings, call: CallNames, arguments: Mapping[str, object]) -> HttpRequest:
@@ -156,7 +157,17 @@ _NO_LITERAL = object()
 
 
 def _literal(text: str) -> object:
+    """Return the value of JSON text, or of a Python literal that is short: reading those takes its time."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        if len(text) > _MAX_LITERAL:
+            return _NO_LITERAL
     try:
         return parse_literal(text)
     except ValueError:
         return _NO_LITERAL
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

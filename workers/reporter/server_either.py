@@ -6,12 +6,12 @@ at the most, and a server that merely starts (404 to both) stays with v1.
 """
 
 import logging
-import re
 from dataclasses import dataclass
 
 from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
+from workers.reporter.answers import names_method, unknown_dialect
 from workers.reporter.call_names import call_names
 from workers.reporter.dialect_v1 import open_envelope
 from workers.reporter.exchange import Answer, Conversation, Failure, Outcome, Reply, Request
@@ -19,8 +19,6 @@ from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange, ServerV1
 
 _LOG = logging.getLogger("reporter")
-_UNKNOWN_METHOD = re.compile(rb"method \S{1,80} is forbidden")
-_NOT_FORBIDDEN_BY_NAME = re.compile(rb"authentication failed|is banned", re.IGNORECASE)
 #: A server that is exchanged for a newer one takes its legacy dialect away; that often is it followed.
 _MAX_RETURNS = 1
 
@@ -39,21 +37,6 @@ class Choice:
         self.dialect = dialect
         if dialect == "legacy":
             _LOG.warning("the server does not know API v1: the legacy API is spoken from here on")
-
-
-def unknown_dialect(reply: Reply) -> bool:
-    """Tell whether a server says that it does not know the dialect: 404, or 403 "forbidden" not of the person."""
-    if not isinstance(reply, Answer):
-        return False
-    if reply.status == 404:
-        return True
-    head = reply.body[:4096]
-    return reply.status == 403 and b"forbidden" in head.lower() and _NOT_FORBIDDEN_BY_NAME.search(head) is None
-
-
-def names_method(reply: Reply) -> bool:
-    """Tell whether a PanDA server itself says that it has no such method (as 1.0.x does of the legacy ones)."""
-    return isinstance(reply, Answer) and reply.status == 403 and _UNKNOWN_METHOD.search(reply.body[:4096]) is not None
 
 
 class Either:

@@ -1,14 +1,17 @@
 """The server as job source and job sink in the legacy dialect (`--server-api legacy`)."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 from host.clock import now
 from ipc.schema import AcquireJob, SendUpdate
 from jobs.field_names import legacy_timestamp
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
+from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
-from workers.reporter.exchange import HttpRequest
+from workers.reporter.exchange import Failure, HttpRequest, Outcome, Reply
 from workers.reporter.server_v1 import Exchange
 from workers.reporter.space import lack_of_space, with_space
 
@@ -27,7 +30,7 @@ class ServerLegacy:
             ask=lambda: dialect_legacy.ask(
                 self._settings, CALLS["pilot/acquire_jobs"], json.loads(with_space(self._settings, task.request))
             ),
-            read=dialect_legacy.read_job,
+            read=partial(_read, dialect_legacy.read_job),
             check=lambda: lack_of_space(self._settings),
         )
 
@@ -37,7 +40,7 @@ class ServerLegacy:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=dialect_legacy.read_update,
+            read=partial(_read, dialect_legacy.read_update),
         )
 
     def _update(self, task: SendUpdate) -> HttpRequest:
@@ -53,3 +56,12 @@ class ServerLegacy:
         if not names.legacy:
             raise ValueError(f"the legacy dialect has no call for {names.v1}")
         return dialect_legacy.post(self._settings, names.legacy, request)
+
+
+def _read(read: Callable[[Reply], Outcome], reply: Reply) -> Outcome:
+    """Return what a reply means; that of a server without the legacy methods says what to do."""
+    outcome = read(reply)
+    if isinstance(outcome, Failure) and names_method(reply):
+        text = "this server knows API v1 only, leave out --server-api legacy"
+        return Failure(text=f"{text} ({outcome.text})", code=outcome.code, retry=outcome.retry)
+    return outcome

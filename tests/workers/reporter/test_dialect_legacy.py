@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -251,3 +252,13 @@ def test_nested_values_of_a_form_are_literals():
     assert dialect_legacy.nested('[{"a": true}]') == [{"a": True}]
     assert dialect_legacy.nested("plain text") == "plain text"
     assert dialect_legacy.nested(5) == 5
+    assert dialect_legacy.nested("[" * 100_000) == "[" * 100_000
+    assert dialect_legacy.nested("[NaN]") == "[NaN]"
+
+
+@pytest.mark.parametrize("inner", [b"'a': 1, ", b'"a": {', b"["], ids=["literal", "deep", "list"])
+def test_a_huge_broken_answer_does_not_hold_the_loop_up(inner):
+    body = b"{" + inner * (16 * 1024 * 1024 // len(inner))
+    began = time.monotonic()
+    assert isinstance(dialect_legacy.read_update(Answer(body=body)), Failure)
+    assert time.monotonic() - began < 5

@@ -7,8 +7,10 @@ import pytest
 from reporter_rig import ACQUIRE, settings_for, update
 
 from ipc.schema import NoJob, SendUpdate, UpdateAnswered
+from workers.reporter.answers import unknown_dialect
 from workers.reporter.exchange import Answer, Failure, HttpRequest, Lost
-from workers.reporter.server_either import ServerEither, unknown_dialect
+from workers.reporter.server_either import ServerEither
+from workers.reporter.server_legacy import ServerLegacy
 
 V1_GONE = Answer(status=403, body=b"ERROR : method acquire_jobs is forbidden")
 LEGACY_GONE = Answer(status=403, body=b"ERROR : method getJob is forbidden")
@@ -101,3 +103,10 @@ def test_what_legacy_does_not_have_is_asked_in_v1_only(server):
     asked, outcome = talk(server.deliver(task), NOT_FOUND)
     assert asked == ["v1"]
     assert isinstance(outcome, Failure)
+
+
+def test_who_is_told_to_speak_legacy_to_a_new_server_learns_what_to_do(tmp_path):
+    asked, outcome = talk(ServerLegacy(settings_for("https://h", tmp_path)).acquire(ACQUIRE), LEGACY_GONE)
+    assert asked == ["legacy"]
+    assert "--server-api" in outcome.text
+    assert not outcome.retry
