@@ -1,6 +1,7 @@
 """What the reporter does in the worker's loop: tasks into conversations, one call after the other, outcomes back."""
 
 import os
+import select
 from collections.abc import Mapping
 
 from errors.catalogue import diagnostics
@@ -10,12 +11,16 @@ from ipc.schema import AcquireJob, DescribeNode, FetchQueue, JobAcquired, Progre
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
-from workers.reporter.keeping import keep_job, kept_job
+from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.node_maps import NodeDescription
 from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
+
+#: How long a reporter whose supervisor died waits for the answer to a job request.
+_LAST_ANSWER_S = 10.0
+_LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
@@ -37,17 +42,15 @@ class ReporterDuty:
         self._source, self._sink = ends_of(settings)
         self._machine = Machine()
         self._asked: dict[str, AcquireJob] = {}
+        self._waiting: dict[str, AcquireJob] = {}
+        self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`, or put it behind the call under way."""
-        if isinstance(task, AcquireJob):
-            kept = kept_job(task)
-            if kept is not None:
-                self._desk.done(lease, kept)
-                return
-            self._asked[lease] = task
+        if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
+            return
         conversation = self._conversation(task)
         if conversation is None:
             kind = type(task).__name__
@@ -57,25 +60,54 @@ class ReporterDuty:
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the work under `lease`; the call under way for it is abandoned."""
+        self._waiting.pop(lease, None)
         self._asked.pop(lease, None)
+        self._turnstile.leave(lease)
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline."""
+        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does."""
+        for lease, task in list(self._waiting.items()):
+            self.assign(lease, task, moment)
         self._perform(self._machine.tick(moment.mono))
 
     def next_deadline(self) -> float | None:
-        """Return the deadline of the call under way."""
-        return self._machine.next_deadline()
+        """Return the deadline of the call under way, or when to look for the right to ask again."""
+        call_at = self._machine.next_deadline()
+        if not self._waiting:
+            return call_at
+        look_at = now().mono + _LOOK_AGAIN_S
+        return look_at if call_at is None else min(call_at, look_at)
 
     def progress(self) -> tuple[Progress, ...]:
         """Return nothing: calls are too short to be shown."""
         return ()
 
     def stop(self) -> None:
-        """Let the courier go; a call under way is not waited for."""
+        """Let the courier go; only the answer to a job request under way is waited for, and kept."""
+        deadline = now().mono + _LAST_ANSWER_S
+        while self._asked and now().mono < deadline:
+            left_ms = max(1, int((deadline - now().mono) * 1000))
+            poller = select.poll()
+            poller.register(self._courier.descriptor, select.POLLIN)
+            if poller.poll(left_ms):
+                self._collect()
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
+
+    def _may_ask(self, lease: str, task: AcquireJob) -> bool:
+        """Tell whether to ask the server: not while another reporter does, nor for a job that is here already."""
+        if not self._turnstile.enter(lease, task):
+            self._waiting[lease] = task
+            return False
+        self._waiting.pop(lease, None)
+        kept = kept_job(task)
+        if kept is not None:
+            self._turnstile.leave(lease)
+            self._desk.done(lease, kept)
+            return False
+        self._asked[lease] = task
+        return True
 
     def _conversation(self, task: Task) -> Conversation | None:
         if isinstance(task, SendUpdate):
@@ -108,6 +140,7 @@ class ReporterDuty:
         asked = self._asked.pop(action.lease, None)
         if asked is not None and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
+        self._turnstile.leave(action.lease)
         if isinstance(outcome, Failure):
             self._desk.failed(action.lease, outcome.code, diagnostics(outcome.code, outcome.text), retry=outcome.retry)
         else:
