@@ -69,7 +69,8 @@ def read_job(reply: Reply) -> Outcome:
     if status_code(fields) == NO_JOBS:
         return NoJob(reason=quote(fields.get("errorDialog") or "no jobs in PanDA"))
     if refusal is not None:
-        return refusal
+        # What may help later is waited for as a job is (1.6).
+        return NoJob(reason=refusal.text) if refusal.retry else refusal
     try:
         return JobAcquired(definition=_definition(fields))
     except ForeignJsonError as error:

@@ -12,8 +12,8 @@ from workers.reporter import dialect_legacy
 from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.exchange import Failure, HttpRequest, Outcome, Reply
-from workers.reporter.server_v1 import Exchange
-from workers.reporter.space import lack_of_space, with_space
+from workers.reporter.server_v1 import Exchange, ServerV1
+from workers.reporter.space import with_space
 
 
 class ServerLegacy:
@@ -21,9 +21,10 @@ class ServerLegacy:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._v1 = ServerV1(settings)
 
     def acquire(self, task: AcquireJob) -> Exchange:
-        """Ask for one job."""
+        """Ask for one job, on the conditions of v1."""
         return Exchange(
             what="job request",
             limit_s=self._settings.http_timeout_s,
@@ -31,7 +32,7 @@ class ServerLegacy:
                 self._settings, CALLS["pilot/acquire_jobs"], json.loads(with_space(self._settings, task.request))
             ),
             read=partial(_read, dialect_legacy.read_job),
-            check=lambda: lack_of_space(self._settings),
+            check=self._v1.acquire(task).check,
         )
 
     def deliver(self, task: SendUpdate) -> Exchange:

@@ -110,3 +110,12 @@ def test_who_is_told_to_speak_legacy_to_a_new_server_learns_what_to_do(tmp_path)
     assert asked == ["legacy"]
     assert "--server-api" in outcome.text
     assert not outcome.retry
+
+
+@pytest.mark.parametrize("dialect", ["v1", "legacy"])
+def test_a_server_whose_name_is_not_known_is_tried_again(rig_for, dialect):
+    rig = rig_for("https://no-such-host.invalid", server_api=dialect)
+    for lease, task in (("a/1/1", ACQUIRE), ("u/1/1", update())):
+        code, text, retry = rig.ask(lease, task)
+        assert (code, retry) == (1318, True)
+        assert "no-such-host" in text
