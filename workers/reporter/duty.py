@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
-from workers.reporter.places import sink_of, source_of
+from workers.reporter.node_maps import NodeDescription
+from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
 
@@ -38,8 +39,7 @@ class ReporterDuty:
         """
         self._desk = desk
         self._settings = settings
-        self._source = source_of(settings)
-        self._sink = sink_of(settings)
+        self._source, self._sink = ends_of(settings)
         self._machine = Machine()
         self._asked: dict[str, AcquireJob] = {}
         self._waiting: dict[str, AcquireJob] = {}
@@ -116,6 +116,8 @@ class ReporterDuty:
             return self._source.acquire(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
+        if isinstance(task, DescribeNode):
+            return NodeDescription(task, self._settings)
         return None
 
     def _collect(self) -> None:

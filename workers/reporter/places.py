@@ -7,7 +7,8 @@ from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.exchange import Conversation
 from workers.reporter.files import FileSink, FileSource
-from workers.reporter.server_v1 import ServerV1
+from workers.reporter.server_either import ServerEither
+from workers.reporter.server_legacy import ServerLegacy
 
 
 class Source(Protocol):
@@ -26,19 +27,31 @@ class Sink(Protocol):
 
 SOURCES: Mapping[str, Callable[[Settings], Source]] = {
     "files": FileSource,
-    "server": ServerV1,
+    "legacy": ServerLegacy,
+    "server": ServerEither,
 }
 SINKS: Mapping[str, Callable[[Settings], Sink]] = {
     "files": FileSink,
-    "server": ServerV1,
+    "legacy": ServerLegacy,
+    "server": ServerEither,
 }
 
 
 def source_of(settings: Settings) -> Source:
     """Return the job source that the settings choose: the job file if there is one, else the server."""
-    return SOURCES["files" if settings.job_file else "server"](settings)
+    return SOURCES["files" if settings.job_file else _server(settings)](settings)
 
 
 def sink_of(settings: Settings) -> Sink:
     """Return the job sink that the settings choose: the report file for file jobs and without updates."""
-    return SINKS["files" if settings.job_file or not settings.update_server else "server"](settings)
+    return SINKS["files" if settings.job_file or not settings.update_server else _server(settings)](settings)
+
+
+def ends_of(settings: Settings) -> tuple[Source, Sink]:
+    """Return source and sink; a server that is both is one, so that the dialect found out is known to both."""
+    source, sink = source_of(settings), sink_of(settings)
+    return source, source if isinstance(source, ServerEither) and isinstance(sink, ServerEither) else sink
+
+
+def _server(settings: Settings) -> str:
+    return "legacy" if settings.server_api == "legacy" else "server"
