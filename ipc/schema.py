@@ -81,11 +81,18 @@ class Variable:
 # ---------------------------------------------------------------- tasks, each belongs to one role
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchQueue:
-    """reporter: get the queue and storage descriptions; sources (paths or URLs) are tried in order."""
+    """reporter: get the queue and storage descriptions; sources (paths or URLs) are tried in order.
+
+    `full_sources` have the longer description that the first one is laid over; it is done without when none answers.
+    What came from afar is kept in `cache_dir` ("" for nowhere). Without one of `needed_paths` the task fails (1377).
+    """
 
     queue: str
     queue_sources: tuple[str, ...]
     storage_sources: tuple[str, ...]
+    full_sources: tuple[str, ...] = ()
+    cache_dir: str = ""
+    needed_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ def test_only_unusable_documents_1117():
     talk.begin()
     outcome = talk.heard(said({"error": "no such queue"}))
     assert isinstance(outcome, Failure)
-    assert (outcome.code, outcome.retry) == (1117, False)
+    assert (outcome.code, outcome.retry) == (1117, True)
     assert "no such queue" in outcome.text
 
 
