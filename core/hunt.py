@@ -123,7 +123,7 @@ def queue_fetched(turn: Turn, result: QueueFetched) -> None:
     try:
         check_queue(result, turn.settings)
     except BulkheadError as error:
-        end_hunt(turn, str(error), process_exit_code(int(error.code)))
+        end_hunt(turn, f"{int(error.code)} {error}", process_exit_code(int(error.code)))
         return
     hunt = replace(turn.ledger.hunt, queue_text=result.queue_text, storage_text=result.storage_text)
     turn.change_ledger(hunt=hunt)

@@ -30,6 +30,8 @@ from workers.reporter.quoting import quote
 #: Seconds for one source, unless the setting for calls is shorter.
 SOURCE_LIMIT_S = 20.0
 CACHE_S = 3 * 3600.0
+#: How telling a trouble is: a document that cannot be used, a source that does not answer, a file that is not there.
+_BAD, _SILENT, _NOT_THERE = range(3)
 _MAX_CACHED_BYTES = 16 * 1024 * 1024
 
 _LOG = logging.getLogger("reporter")
@@ -58,8 +60,14 @@ class _Part:
     cache: str
     sources: list[_Source]
     take: Callable[[dict[str, Any]], dict[str, Any]]
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[tuple[int, str]] = field(default_factory=list)
     bad: bool = False
+
+    @property
+    def tried(self) -> str:
+        """Why the sources did not do, the telling ones first; files that are just not there only when all else is."""
+        told = [text for rank, text in sorted(self.troubles) if rank < _NOT_THERE]
+        return "; ".join(told or [text for _, text in self.troubles]) or "no source is set"
 
 
 class QueueFetch:
@@ -92,9 +100,9 @@ class QueueFetch:
             described = self._part.take(_document(reply))
         except ForeignJsonError as error:
             self._part.bad = True
-            self._trouble(error)
+            self._trouble(_BAD, error)
         except OSError as error:
-            self._trouble(error)
+            self._trouble(_NOT_THERE if "No such file" in str(error) else _SILENT, error)
         else:
             self._keep(described)
             return self._next_part()
@@ -120,8 +128,8 @@ class QueueFetch:
             return Failure(text=text, code=int(ErrorCode.CVMFSISNOTALIVE), retry=False)
         return self.begin()
 
-    def _trouble(self, error: Exception) -> None:
-        self._part.troubles.append(f"{quote(self._source.place)}: {error}")
+    def _trouble(self, rank: int, error: Exception) -> None:
+        self._part.troubles.append((rank, f"{quote(self._source.place)}: {error}"))
 
     def _ask_next(self) -> Request | Outcome:
         part = self._part
@@ -143,7 +151,7 @@ class QueueFetch:
         if self._part.what != "full description":
             return False
         if self._part.bad:
-            _LOG.warning("the %s of the queue is left out: %s", self._part.what, "; ".join(self._part.troubles))
+            _LOG.warning("the %s of the queue is left out: %s", self._part.what, self._part.tried)
         return True
 
     def _next_part(self) -> Request | Outcome:
@@ -205,8 +213,7 @@ class QueueFetch:
 
     def _failure(self) -> Failure:
         part = self._part
-        tried = "; ".join(sorted(part.troubles, key=lambda text: "://" not in text)) or "no source is set"
-        text = f"{part.what} of queue {self._task.queue}: {tried}"
+        text = f"{part.what} of queue {self._task.queue}: {part.tried}"
         code = ErrorCode.QUEUEDATANOTOK if part.bad else ErrorCode.QUEUEDATA
         return Failure(text=text, code=int(code), retry=bool(part.troubles))
 
