@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -22,6 +23,8 @@ def module_sandbox(tmp_path_factory):
 @pytest.fixture
 def sandbox(module_sandbox):
     module_sandbox.reset()
+    for path in module_sandbox.storage.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return module_sandbox
 
 
