@@ -5,7 +5,7 @@ bytes, names carry the unit. `Hello` carries SCHEMA_VERSION; a peer of another v
 Every task can be carried out twice with the same outcome: that is what lets a lease be issued again after a death.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 SCHEMA_VERSION = 1
@@ -76,6 +76,23 @@ class Variable:
 
     name: str
     value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStream:
+    """Where lines of a growing file are sent while a job runs: `kind` is "loki" or "logstash".
+
+    `file` is relative to the job directory, or absolute. `labels` go with every line; user and password may be empty.
+    """
+
+    kind: str
+    url: str
+    file: str
+    period_s: float
+    labels: tuple[Variable, ...] = ()
+    stream_labels: tuple[str, ...] = ()
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
 
 # ---------------------------------------------------------------- tasks, each belongs to one role
@@ -210,6 +227,7 @@ class Watch:
     free_disk_bytes: int = 0
     silence_limit_s: float = 0.0
     work_dir_bytes: int = 0
+    stream: LogStream | None = None
 
 
 Task: TypeAlias = (

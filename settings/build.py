@@ -38,6 +38,8 @@ _TAKEN_OVER = (
     "allow_same_user",
     "job_type",
     "resource_type",
+    "use_realtime_logging",
+    "realtime_logname",
 )
 #: The same, for paths, which are made absolute.
 _PATHS = (
@@ -84,6 +86,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
         base_urls=_base_urls(given.baseurls or environ.get("PANDA_BASE_URLS", "")),
         getjob_failures=_failures(given),
         lifetime_s=_lifetime(given, environ),
+        realtime_logging_server=given.realtime_logging_server or config.settings.get("realtime_logging_server", ""),
         information_cache_dir=_absolute(launch, config.settings.get("information_cache_dir", "")),
         environment=tuple(environ.items()),
         tuning=replace(Tuning(), **config.overrides.tuning),

@@ -26,6 +26,7 @@ _SETTINGS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Information", "queuedata_url"): ("queuedata_url", str),
     ("Pilot", "enable_delay_to_get_job"): ("enable_load_delay", yes_no),
     ("Pilot", "load_factor"): ("load_factor", seconds),
+    ("Pilot", "rtlogging"): ("realtime_logging_server", str),
     ("Pilot", "pandajob"): ("fake_job", lambda text: one_of(text, ("real", "fake")) == "fake"),
     ("Pilot", "testjobtype"): ("fake_type", lambda text: one_of(text, ("production", "user"))),
     ("Pilot", "testjobcommand"): ("fake_command", lambda text: one_of(text, ("normal", "sleep"))),

@@ -109,6 +109,10 @@ class Settings:
     fake_command: str = "normal"
     job_file: str = ""
     report_file: str = ""
+    # real-time logs
+    use_realtime_logging: bool = False
+    realtime_logging_server: str = ""
+    realtime_logname: str = ""
     # transfers
     base_urls: tuple[str, ...] = ()
     input_dir: str = ""

@@ -31,6 +31,7 @@ from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
 from workflows.information import queue_for_job, storages_for_job
+from workflows.realtime import log_stream
 from workflows.request import kept_at
 
 _SECRETS_FILE = "panda_secrets.json"
@@ -233,4 +234,5 @@ def _watch(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, c
         free_disk_bytes=settings.limits.free_space_running_bytes,
         silence_limit_s=settings.limits.looping_limit_s if job.looping_check else 0.0,
         work_dir_bytes=round(queue.max_workdir_mb * _MEGABYTE * queue.workdir_factor),
+        stream=log_stream(job, queue, settings),
     )
