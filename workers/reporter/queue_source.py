@@ -117,7 +117,8 @@ class QueueFetch:
         sources = [_Source(place, CACHE_S if home and place == kept else None) for place in places]
         if home and sources:
             if kept not in places:
-                sources.insert(min(1, len(sources)), _Source(kept, CACHE_S))
+                placed = str(Path(self._settings.launch_dir) / cache)
+                sources.insert(places.index(placed) + 1 if placed in places else 0, _Source(kept, CACHE_S))
             sources.append(_Source(kept))
         return _Part(what, cache, sources, take)
 
