@@ -13,6 +13,7 @@ from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
 from ipc.schema import AcquireJob, NoJob, QueueFetched
 from jobs.ledger import TaskRecord, fingerprint
+from jobs.states import JobState
 from workflows.information import life_limit_s, queue_task
 from workflows.request import check_queue, is_hpc, job_request, kept_at, local_queue, time_floor_s, worker_status
 
@@ -46,7 +47,7 @@ def seek(turn: Turn) -> None:
         else:
             queue_fetched(turn, local_queue(turn.settings))
         return
-    if is_open(turn, "acquire"):
+    if is_open(turn, "acquire") or _inherited_is_cleaned(turn):
         return
     reason = _over(turn)
     if reason:
@@ -56,6 +57,11 @@ def seek(turn: Turn) -> None:
         request = job_request(turn.settings, turn.ledger.hunt)
         keep_at = kept_at(turn.pilot.main_dir, hunt)
         open_task(turn, "acquire", AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken))
+
+
+def _inherited_is_cleaned(turn: Turn) -> bool:
+    """Tell whether a dead pilot's job is being cleaned away: its files have the names of this pilot's first one."""
+    return not turn.ledger.hunt.jobs_taken and any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
 
 
 def _over(turn: Turn) -> str:

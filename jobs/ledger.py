@@ -124,7 +124,7 @@ def inherited(ledger: Ledger) -> Ledger:
         fresh,
         began_wall=0.0,
         ending=None,
-        hunt=Hunt(),
+        hunt=Hunt(taken=fresh.hunt.taken),  # or that job would be taken for one that nobody has dealt with
         # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
         tasks={
             key: _in_another_slot(task)

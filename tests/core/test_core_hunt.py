@@ -196,3 +196,18 @@ def test_a_failure_that_is_not_to_be_repeated_ends_it_at_once():
     rig = Rig(Settings(queue="Q", tuning=PATIENT))
     rig.failed(FetchQueue, 1377, retry=False)
     assert rig.ledger.hunt.exit_code == 64
+
+
+def test_a_new_pilot_asks_for_no_job_while_a_dead_ones_is_cleaned_away_and_does_not_take_that_again(monkeypatch):
+    monkeypatch.setattr(life, "make_plan", plan)
+    first = rig_with()
+    first.done(AcquireJob, JobAcquired(definition=JOB))
+    ledger = inherited(first.ledger)
+    assert ledger.hunt.taken == first.ledger.hunt.taken
+    done = {key: replace(job, state=JobState.DONE) for key, job in ledger.jobs.items()}
+    second = Rig(Settings(queue="Q", tuning=PATIENT), ledger=replace(ledger, jobs=done, tasks={}, outbox={}))
+    second.done(FetchQueue, QueueFetched(queue_text=QUEUE_TEXT, storage_text="{}"))
+    assert not asked(second)
+    second.pilot = _without_jobs(second.pilot)
+    second.wait(0.0)
+    assert len(asked(second)) == 1
