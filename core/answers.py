@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from core.actions import EndPayload
-from core.hunt import acquired, hunt_failed, no_job, queue_fetched
+from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
 from core.outbox import delivery_failed, drop_row, row_of
@@ -68,6 +68,7 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
     elif isinstance(fact, Usage):
         put_job(turn, replace(job, usage=fact))
     elif isinstance(fact, LimitExceeded):
+        limit_passed(turn, fact.code)
         fail(turn, job.key, fact.code, fact.diag)
 
 
@@ -85,7 +86,9 @@ def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -
             delivery_failed(turn, row, f"{code} {diag}", retry=retry)
         return
     tuning = turn.settings.tuning
-    if retry and not isinstance(task.task, AcquireJob) and task.failures + 1 < tuning.task_attempts:
+    if isinstance(task.task, FetchQueue) and retry and queue_again(turn, task, f"{code} {diag}"):
+        return
+    if retry and not isinstance(task.task, AcquireJob | FetchQueue) and task.failures + 1 < tuning.task_attempts:
         turn.say(logging.WARNING, f"task={task.key} failed and is tried again: {code} {diag}")
         put_off(turn, task, tuning.task_retry_s)
         return

@@ -1,9 +1,10 @@
 """The hunt for jobs: the queue's description first, then requests, until a limit says that it is over (behaviour 8)."""
 
 import logging
+import zlib
 from dataclasses import replace
 
-from core.life import active_jobs, receive
+from core.life import active_jobs, life_ends_wall, receive
 from core.outbox import queue_update
 from core.state import Turn
 from core.tasks import is_open, open_task, put_off
@@ -12,10 +13,15 @@ from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
 from ipc.schema import AcquireJob, NoJob, QueueFetched
 from jobs.ledger import TaskRecord, fingerprint
-from workflows.request import check_queue, job_request, kept_at, local_queue, queue_task, time_floor_s, worker_status
+from jobs.states import JobState
+from workflows.information import life_limit_s, queue_task
+from workflows.request import check_queue, is_hpc, job_request, kept_at, local_queue, time_floor_s, worker_status
 
 _QUEUE_TRIES = 3
-_QUEUE_PAUSE_S = 5.0
+_HPC_FAILURES = 5
+#: A job is asked for only while this part of the pilot's life is left, or `getjob_time_left_s` if that is less.
+_SHARE_LEFT = 10.0
+_CLOCKS_APART_S = 1.0
 
 
 def tell_worker_status(turn: Turn, word: str) -> None:
@@ -35,22 +41,27 @@ def seek(turn: Turn) -> None:
     if not hunt.worker_word:
         tell_worker_status(turn, "started")
     if not hunt.queue_text:
-        task = queue_task(turn.settings)
+        task = queue_task(turn.settings, turn.pilot.main_dir)
         if task.queue_sources:
             open_task(turn, "queue", task)
         else:
             queue_fetched(turn, local_queue(turn.settings))
         return
-    if is_open(turn, "acquire"):
+    if is_open(turn, "acquire") or _inherited_is_cleaned(turn):
         return
     reason = _over(turn)
     if reason:
-        end_hunt(turn, reason)
+        end_hunt(turn, reason, _no_jobs_exit(turn))
     elif turn.now.mono >= hunt.pause_until_at and not any(row.final for row in turn.ledger.outbox.values()):
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
         request = job_request(turn.settings, turn.ledger.hunt)
         keep_at = kept_at(turn.pilot.main_dir, hunt)
         open_task(turn, "acquire", AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken))
+
+
+def _inherited_is_cleaned(turn: Turn) -> bool:
+    """Tell whether a dead pilot's job is being cleaned away: its files have the names of this pilot's first one."""
+    return not turn.ledger.hunt.jobs_taken and any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
 
 
 def _over(turn: Turn) -> str:
@@ -62,8 +73,9 @@ def _over(turn: Turn) -> str:
             return "the queue's timefloor is 0: one job for each pilot"
         if turn.now.wall - hunt.began_wall > floor_s:
             return f"the timefloor of {floor_s} s has passed"
-    if turn.now.wall - turn.ledger.began_wall > settings.lifetime_s:
-        return f"the lifetime of {settings.lifetime_s:g} s has passed"
+    too_late = _too_late(turn)
+    if too_late:
+        return too_late
     if hunt.failures >= settings.getjob_failures:
         return f"{hunt.failures} requests brought no job"
     if hunt.asked >= settings.getjob_requests:
@@ -71,10 +83,38 @@ def _over(turn: Turn) -> str:
     return ""
 
 
+def _too_late(turn: Turn) -> str:
+    left_s, limit_s = life_left_s(turn), life_limit_s(turn.ledger.hunt, turn.settings)
+    if left_s <= 0:
+        return f"the pilot's life of {limit_s:g} s is over"
+    if left_s < min(turn.settings.tuning.getjob_time_left_s, limit_s / _SHARE_LEFT):
+        return f"{left_s:.0f} s of {limit_s:g} s are left: too short for another job"
+    return ""
+
+
+def _no_jobs_exit(turn: Turn) -> int:
+    """Return the exit code of a hunt that is over: that of 1385 on an HPC that gave no job five times, else 0."""
+    hunt = turn.ledger.hunt
+    empty = hunt.failures >= _HPC_FAILURES and is_hpc(hunt.queue_text)
+    return process_exit_code(ErrorCode.NOJOBSINPANDA) if empty else 0
+
+
+def life_left_s(turn: Turn) -> float:
+    """Return what is left of the pilot's life; the clock never begins anew, however many jobs it runs."""
+    return life_limit_s(turn.ledger.hunt, turn.settings) - (turn.now.wall - turn.ledger.began_wall)
+
+
 def end_hunt(turn: Turn, reason: str, exit_code: int = 0) -> None:
     """Ask for no further job."""
     turn.say(logging.INFO if exit_code == 0 else logging.ERROR, f"no further job is asked for: {reason}")
     turn.change_ledger(hunt=replace(turn.ledger.hunt, over=reason, exit_code=exit_code))
+
+
+def limit_passed(turn: Turn, code: int) -> None:
+    """Take no further job after one that the end of the pilot's life ended; the exit code tells it (81)."""
+    is_over = turn.now.wall >= life_ends_wall(turn) - _CLOCKS_APART_S
+    if code == ErrorCode.REACHEDMAXTIME and is_over and not turn.ledger.hunt.over:
+        end_hunt(turn, "the pilot's time is over", process_exit_code(code))
 
 
 def next_request(turn: Turn) -> float | None:
@@ -89,7 +129,7 @@ def queue_fetched(turn: Turn, result: QueueFetched) -> None:
     try:
         check_queue(result, turn.settings)
     except BulkheadError as error:
-        end_hunt(turn, str(error), process_exit_code(int(error.code)))
+        end_hunt(turn, f"{int(error.code)} {error}", process_exit_code(int(error.code)))
         return
     hunt = replace(turn.ledger.hunt, queue_text=result.queue_text, storage_text=result.storage_text)
     turn.change_ledger(hunt=hunt)
@@ -103,7 +143,7 @@ def acquired(turn: Turn, task: TaskRecord, definition: str) -> None:
         hunt = turn.ledger.hunt
         turn.change_ledger(hunt=replace(hunt, asked=0, failures=0, jobs_taken=hunt.jobs_taken + 1))
     else:
-        _count_failure(turn, "the source gave no usable job")
+        _count_failure(turn, "the source gave no usable job", answered=True)
 
 
 def no_job(turn: Turn, result: NoJob) -> None:
@@ -111,7 +151,7 @@ def no_job(turn: Turn, result: NoJob) -> None:
     if result.end:
         end_hunt(turn, result.reason)
     else:
-        _count_failure(turn, result.reason)
+        _count_failure(turn, result.reason, answered=True)
 
 
 def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -122,16 +162,28 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
             end_hunt(turn, f"{code} {diag}", process_exit_code(code))
         else:
             _count_failure(turn, f"{code} {diag}")
-    elif task.failures + 1 < _QUEUE_TRIES and code == ErrorCode.QUEUEDATA:
-        turn.change_ledger(tasks={**turn.ledger.tasks, task.key: task})
-        put_off(turn, task, _QUEUE_PAUSE_S)
-        turn.say(logging.WARNING, f"the queue description was not obtained: {diag}")
     else:
         end_hunt(turn, f"{code} {diag}", process_exit_code(code))
 
 
-def _count_failure(turn: Turn, reason: str) -> None:
+def queue_again(turn: Turn, task: TaskRecord, diag: str) -> bool:
+    """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one."""
+    if task.failures + 1 >= _QUEUE_TRIES or turn.ledger.ending is not None:
+        return False
+    turn.say(logging.WARNING, f"the queue description was not obtained, it is asked for again: {diag}")
+    put_off(turn, task, turn.settings.tuning.queue_pause_s * _one_to_three(turn, task.failures))
+    return True
+
+
+def _count_failure(turn: Turn, reason: str, *, answered: bool = False) -> None:
+    """Count a request without a job: 60 s until the next one, 60 to 180 s after an answer that there is none (1.6)."""
     hunt = turn.ledger.hunt
+    pause_s = turn.settings.tuning.getjob_pause_s * (_one_to_three(turn, hunt.failures) if answered else 1.0)
     turn.say(logging.INFO, f"no job: {reason}")
-    pause_until_at = turn.now.mono + turn.settings.tuning.getjob_pause_s
-    turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=pause_until_at))
+    turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=turn.now.mono + pause_s))
+
+
+def _one_to_three(turn: Turn, number: int) -> float:
+    """Return a factor from 1 to 3 that differs between pilots and tries, and makes no step impure."""
+    seed = f"{turn.settings.node}/{turn.pilot.main_dir}/{turn.ledger.hunt.jobs_taken}/{number}"
+    return 1.0 + zlib.crc32(seed.encode()) % 1000 / 500

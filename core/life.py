@@ -14,6 +14,7 @@ from ipc.schema import KillPayload, Watch
 from jobs.definition import identify
 from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
+from workflows.information import life_limit_s
 from workflows.standard import make_plan, task_id_of
 from workflows.updates import update_body
 
@@ -74,6 +75,15 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
     return True
 
 
+def life_ends_wall(turn: Turn) -> float:
+    """Return when (epoch seconds) the pilot's life is over, less what it takes to report a job that is ended by it.
+
+    The clock began with the pilot; it does not begin anew with each job (behaviour 10, pitfall of the pilots in use).
+    """
+    limit_s = life_limit_s(turn.ledger.hunt, turn.settings)
+    return turn.ledger.began_wall + limit_s - min(turn.settings.tuning.life_grace_s, limit_s / 10)
+
+
 def fail(turn: Turn, key: str, code: int, diag: str) -> None:
     """Note an error of a job (the first stays, behaviour 9) and move it towards its report."""
     job = job_of(turn, key)
@@ -117,7 +127,7 @@ def _stage_in(turn: Turn, key: str, _before: JobState) -> None:
     _stamp(turn, key, stage_in=turn.now.wall)
     plan = turn.ledger.dossiers[key].plan
     if plan is not None:
-        open_task(turn, "watch", plan.watch, key)
+        open_task(turn, "watch", replace(plan.watch, until_wall=life_ends_wall(turn)), key)
     if plan is not None and plan.stage_in is not None:
         open_task(turn, "stage-in", plan.stage_in, key)
     else:

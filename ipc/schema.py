@@ -5,7 +5,7 @@ bytes, names carry the unit. `Hello` carries SCHEMA_VERSION; a peer of another v
 Every task can be carried out twice with the same outcome: that is what lets a lease be issued again after a death.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 SCHEMA_VERSION = 1
@@ -78,14 +78,38 @@ class Variable:
     value: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStream:
+    """Where lines of a growing file are sent while a job runs: `kind` is "loki" or "logstash".
+
+    `file` is relative to the job directory, or absolute. `labels` go with every line; user and password may be empty.
+    """
+
+    kind: str
+    url: str
+    file: str
+    period_s: float
+    labels: tuple[Variable, ...] = ()
+    stream_labels: tuple[str, ...] = ()
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
 # ---------------------------------------------------------------- tasks, each belongs to one role
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchQueue:
-    """reporter: get the queue and storage descriptions; sources (paths or URLs) are tried in order."""
+    """reporter: get the queue and storage descriptions; sources (paths or URLs) are tried in order.
+
+    `full_sources` have the longer description that the first one is laid over; it is done without when none answers.
+    What came from afar is kept in `cache_dir` ("" for nowhere). Without one of `needed_paths` the task fails (1377).
+    """
 
     queue: str
     queue_sources: tuple[str, ...]
     storage_sources: tuple[str, ...]
+    full_sources: tuple[str, ...] = ()
+    cache_dir: str = ""
+    needed_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +238,7 @@ class Watch:
     free_disk_bytes: int = 0
     silence_limit_s: float = 0.0
     work_dir_bytes: int = 0
+    stream: LogStream | None = None
 
 
 Task: TypeAlias = (

@@ -6,7 +6,7 @@ Times named `_at` are monotonic seconds: they mean something only while this boo
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from ipc.schema import SendUpdate, Task
+from ipc.schema import SendUpdate, Task, Watch
 from jobs.record import Dossier, JobRecord
 
 
@@ -128,9 +128,14 @@ def inherited(ledger: Ledger) -> Ledger:
         hunt=Hunt(taken=ledger.hunt.taken),
         # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
         tasks={
-            key: task
+            key: _in_another_slot(task)
             for key, task in fresh.tasks.items()
             if task.job_key in fresh.jobs and not isinstance(task.task, SendUpdate)
         },
         outbox={sequence: row for sequence, row in fresh.outbox.items() if row.job_key in fresh.jobs},
     )
+
+
+def _in_another_slot(task: TaskRecord) -> TaskRecord:
+    """Return the task without the end of the slot that it was made for."""
+    return replace(task, task=replace(task.task, until_wall=0.0)) if isinstance(task.task, Watch) else task

@@ -15,6 +15,13 @@ _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}")
 _DOCUMENT = "queuedata"
 _OBJECT_FIELDS = frozenset({"copytools", "acopytools", "acopytools_schemas", "astorages", "aprotocols", "params"})
+#: The fields that are read (protocol 8.2); the rest of a description need not be carried about.
+READ_FIELDS = _OBJECT_FIELDS | {
+    "nickname", "panda_resource", "atlas_site", "gstat", "state", "status", "type", "resource_type", "cmtconfig",
+    "appdir", "catchall", "environ", "container_type", "container_options", "allow_lan", "allow_wan",
+    "direct_access_lan", "direct_access_wan", "use_pcache", "is_cvmfs", "maxwdir", "maxrss", "maxinputsize", "maxtime",
+    "timefloor", "corecount", "pledgedcpu", "zip_time_gap", "memkillgrace",
+}  # fmt: skip
 _LONG = 65536
 _EVENT_GAP_S, _EVENT_GAP_OPPORTUNISTIC_S = 7200, 600
 
@@ -183,6 +190,7 @@ def _build(fields: Fields, queue_name: str) -> Queue:
     catchall = fields.long_text("catchall", limit=_LONG)
     tools = _copytools(fields)
     params = Fields(fields.mapping("params") or {})
+    fields.mapping("aprotocols")  # of no use, but what is there has to be an object
     pledged = fields.integer("pledgedcpu", low=-1)
     gap = _EVENT_GAP_OPPORTUNISTIC_S if pledged == -1 else _EVENT_GAP_S
     return Queue(

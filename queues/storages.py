@@ -44,6 +44,26 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedAccess:
+    """A way to reach an object store, by its protocol id, with the names (not the values) of the keys for it.
+
+    Attributes:
+        endpoint, path, flavour: as in Access.
+        activities: what it is for: "r", "w", ...
+        access_key, secret_key: names for the server's key pair call.
+        is_secure: TLS.
+    """
+
+    endpoint: str
+    path: str = ""
+    flavour: str = ""
+    activities: tuple[str, ...] = ()
+    access_key: str = ""
+    secret_key: str = ""
+    is_secure: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """A storage endpoint (RSE).
 
@@ -55,6 +75,7 @@ class Storage:
         is_deterministic: paths can be built from scope and LFN.
         bucket_id: alternative id, 0 when there is none.
         protocols: ways to reach it by activity ("read_lan", "write_lan", ...), in order.
+        keyed: ways to reach an object store by protocol id.
     """
 
     name: str
@@ -66,6 +87,7 @@ class Storage:
     is_deterministic: bool = False
     bucket_id: int = 0
     protocols: Mapping[str, tuple[Access, ...]] = field(default_factory=dict, hash=False)
+    keyed: Mapping[str, KeyedAccess] = field(default_factory=dict, hash=False)
 
     @property
     def is_object_store(self) -> bool:
@@ -119,6 +141,10 @@ def _storage(name: str, raw: Mapping[str, object], *, foreign: bool) -> Storage:
                 activity: _accesses(name, items, foreign=foreign)
                 for activity, items in (fields.mapping("arprotocols") or {}).items()
             },
+            keyed={
+                key: _keyed(name, key, item, foreign=foreign)
+                for key, item in (fields.mapping("rprotocols") or {}).items()
+            },
         )
     except DefinitionError as error:
         raise QueueError(f"{name}.{error.field}", error.text) from error
@@ -130,12 +156,37 @@ def _accesses(name: str, items: object, *, foreign: bool) -> tuple[Access, ...]:
     found = []
     for item in items:
         fields = Fields(item)
-        endpoint, path = fields.text("endpoint"), fields.text("path")
-        check_endpoint(endpoint, f"{name}.endpoint", foreign=foreign)
-        if not _PATH.fullmatch(path) or ".." in path.split("/"):
-            raise QueueError(f"{name}.path", f"{shown(path)} is not a plain path")
+        endpoint, path = _place(name, fields, foreign=foreign)
         found.append(Access(endpoint=endpoint, path=path, flavour=fields.text("flavour"), id=fields.integer("id")))
     return tuple(found)
+
+
+def _place(name: str, fields: Fields, *, foreign: bool) -> tuple[str, str]:
+    """Return endpoint and path of a protocol, both checked."""
+    endpoint, path = fields.text("endpoint"), fields.text("path")
+    check_endpoint(endpoint, f"{name}.endpoint", foreign=foreign)
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise QueueError(f"{name}.path", f"{shown(path)} is not a plain path")
+    return endpoint, path
+
+
+def _keyed(name: str, key: str, item: object, *, foreign: bool) -> KeyedAccess:
+    """Return one entry of `rprotocols`."""
+    where = f"{name}.rprotocols.{shown(key)}"
+    if not isinstance(item, dict):
+        raise QueueError(where, "is not an object")
+    fields = Fields(item)
+    settings = Fields(fields.mapping("settings") or {})
+    endpoint, path = _place(where, fields, foreign=foreign)
+    return KeyedAccess(
+        endpoint=endpoint,
+        path=path,
+        flavour=fields.text("flavour"),
+        activities=tuple(activity for activity in fields.items("activities") if activity),
+        access_key=settings.text("access_key"),
+        secret_key=settings.text("secret_key"),
+        is_secure=settings.flag("is_secure", default=True),
+    )
 
 
 def check_endpoint(endpoint: str, field_name: str, *, foreign: bool = False) -> None:

@@ -15,7 +15,7 @@ from settings.errors import SettingsError
 from settings.server import DEFAULT_SERVER, server_url
 from settings.settings import Limits, Settings, Tuning
 from settings.unbuilt import warnings_for
-from settings.values import Overrides, count
+from settings.values import Overrides, count, seconds, yes_no
 
 #: Options whose name in the namespace is the field of Settings.
 _TAKEN_OVER = (
@@ -39,6 +39,8 @@ _TAKEN_OVER = (
     "allow_same_user",
     "job_type",
     "resource_type",
+    "use_realtime_logging",
+    "realtime_logname",
 )
 #: The same, for paths, which are made absolute.
 _PATHS = (
@@ -76,6 +78,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
     values: dict[str, Any] = {**config.settings, **node.read(environ)}
     values.update({name: getattr(given, name) for name in _TAKEN_OVER})
     values.update({name: _absolute(launch, getattr(given, name)) for name in _PATHS})
+    values.update(_load_delay(values, environ))
     values.update(
         launch_dir=str(launch),
         url=given.url or config.settings.get("url") or DEFAULT_SERVER,
@@ -84,6 +87,8 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
         base_urls=_base_urls(given.baseurls or environ.get("PANDA_BASE_URLS", "")),
         getjob_failures=_failures(given),
         lifetime_s=_lifetime(given, environ),
+        realtime_logging_server=given.realtime_logging_server or config.settings.get("realtime_logging_server", ""),
+        information_cache_dir=_absolute(launch, config.settings.get("information_cache_dir", "")),
         environment=tuple(environ.items()),
         tuning=replace(Tuning(), **config.overrides.tuning),
         limits=replace(Limits(), **config.overrides.limits),
@@ -129,6 +134,23 @@ def _lifetime(given: argparse.Namespace, environ: Mapping[str, str]) -> float:
         return float(count(text))
     except ValueError as error:
         raise SettingsError(f"PANDAPILOT_LIFETIME: {error}; give seconds or unset it") from error
+
+
+def _load_delay(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return whether a high load delays job requests and what counts as one; the environment wins over the file."""
+    found: dict[str, Any] = {}
+    for name, field, convert in (
+        ("PILOT_ENABLE_DELAY_TO_GET_JOB", "enable_load_delay", yes_no),
+        ("PILOT_LOAD_FACTOR", "load_factor", seconds),
+    ):
+        if environ.get(name):
+            try:
+                found[field] = convert(environ[name])
+            except ValueError as error:
+                raise SettingsError(f"{name}: {error}") from error
+    if {**values, **found}.get("fake_job") and not values["job_file"]:
+        found["update_server"] = False  # nobody knows that job
+    return found
 
 
 def _unused(keys: Sequence[str]) -> tuple[str, ...]:

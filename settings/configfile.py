@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from settings.errors import SettingsError
-from settings.values import Overrides, seconds, size_bytes
+from settings.values import Overrides, one_of, seconds, size_bytes, yes_no
 
 VARIABLE = "HARVESTER_PILOT_CONFIG"
 _OWN = "Bulkhead"
@@ -24,7 +24,16 @@ _SETTINGS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Pilot", "http_connect_timeout"): ("http_connect_timeout_s", seconds),
     ("Pilot", "http_maxtime"): ("http_timeout_s", seconds),
     ("Information", "queuedata_url"): ("queuedata_url", str),
+    ("Pilot", "enable_delay_to_get_job"): ("enable_load_delay", yes_no),
+    ("Pilot", "load_factor"): ("load_factor", seconds),
+    ("Pilot", "rtlogging"): ("realtime_logging_server", str),
+    ("Pilot", "pandajob"): ("fake_job", lambda text: one_of(text, ("real", "fake")) == "fake"),
+    ("Pilot", "testjobtype"): ("fake_type", lambda text: one_of(text, ("production", "user"))),
+    ("Pilot", "testjobcommand"): ("fake_command", lambda text: one_of(text, ("normal", "sleep"))),
     ("Information", "storages_url"): ("storagedata_url", str),
+    ("Information", "queues_url"): ("queues_url", str),
+    ("Information", "cache_dir"): ("information_cache_dir", str),
+    ("Information", "acopytools"): ("acopytools", str),
 }
 #: (section, key) -> field of Limits, how its text is read
 _LIMITS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {

@@ -231,6 +231,6 @@ def _services(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("messages and logs")
     add = group.add_argument
     add("--subscribe-to-msgsvc", action="store_true", help="(not built) orders from a message broker")
-    add("--use-realtime-logging", action="store_true", help="(not built) stream logs")
-    add("--realtime-logging-server", default="", metavar="SERVER", help="(not built) where to")
-    add("--realtime-logname", default="", metavar="NAME", help="(not built) name of the stream")
+    add("--use-realtime-logging", action="store_true", help="send the payload's output to a log server")
+    add("--realtime-logging-server", default="", metavar="KIND;URL", help="loki or logstash server")
+    add("--realtime-logname", default="", metavar="NAME", help="name of the stream")

@@ -40,6 +40,9 @@ class Tuning:
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
     getjob_pause_s: float = 60.0
+    getjob_time_left_s: float = 600.0
+    queue_pause_s: float = 15.0
+    life_grace_s: float = 180.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
@@ -81,6 +84,9 @@ class Settings:
     worker_status: bool = True
     queuedata_url: str = ""
     storagedata_url: str = ""
+    queues_url: str = ""
+    information_cache_dir: str = ""
+    acopytools: str = ""
     ca_cert: str = ""
     ca_path: str = ""
     verify_proxy: bool = True
@@ -97,8 +103,17 @@ class Settings:
     job_type: str = ""
     resource_type: str = ""
     lifetime_s: float = 324000.0
+    enable_load_delay: bool = False
+    load_factor: float = 1.2
+    fake_job: bool = False
+    fake_type: str = "production"
+    fake_command: str = "normal"
     job_file: str = ""
     report_file: str = ""
+    # real-time logs
+    use_realtime_logging: bool = False
+    realtime_logging_server: str = ""
+    realtime_logname: str = ""
     # transfers
     base_urls: tuple[str, ...] = ()
     input_dir: str = ""

@@ -26,9 +26,6 @@ _OPTIONS = (
     ("--es-executor-type", "es_executor_type", "generic", _NOT_BUILT),
     ("--pod", "pod", False, _NOT_BUILT),
     ("--subscribe-to-msgsvc", "subscribe_to_msgsvc", False, _NOT_BUILT),
-    ("--use-realtime-logging", "use_realtime_logging", False, _NOT_BUILT),
-    ("--realtime-logging-server", "realtime_logging_server", "", _NOT_BUILT),
-    ("--realtime-logname", "realtime_logname", "", _NOT_BUILT),
     ("--rucio-host", "rucio_host", "", _NOT_BUILT),
 )
 _BUILT_WORKFLOWS = frozenset({"generic", "production", "analysis"})

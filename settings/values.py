@@ -100,7 +100,7 @@ class Overrides:
 def _typed(key: str, text: str, kind: type, where: str) -> Any:
     try:
         if key in _CHOICES:
-            return _one_of(text, _CHOICES[key])
+            return one_of(text, _CHOICES[key])
         if key.endswith("_bytes") and kind is int:
             return size_bytes(text)
         return _READERS[kind](text)
@@ -108,7 +108,12 @@ def _typed(key: str, text: str, kind: type, where: str) -> Any:
         raise SettingsError(f"{where}: bad value for {key}: {error}") from error
 
 
-def _one_of(text: str, choices: tuple[str, ...]) -> str:
+def one_of(text: str, choices: tuple[str, ...]) -> str:
+    """Return the text, which must be one of the choices.
+
+    Raises:
+        ValueError: it is none of them.
+    """
     if text not in choices:
         raise ValueError(f"{text!r} is none of {', '.join(choices)}")
     return text

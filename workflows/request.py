@@ -6,34 +6,13 @@ The free disk space is filled in by the reporter, which can look; the cap for it
 import json
 from functools import lru_cache
 
-from ipc.schema import FetchQueue, QueueFetched
+from ipc.schema import QueueFetched
 from jobs.ledger import Hunt
 from queues.queue import Queue, check_active, check_online, parse_queue
 from queues.storages import parse_storages
 from settings.server import request_label
 from settings.settings import Settings
-
-_QUEUE_URL = "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json"
-_STORAGE_URL = "https://atlas-cric.cern.ch/cache/ddmendpoints.json"
-
-
-def queue_task(settings: Settings) -> FetchQueue:
-    """Return the task that gets the queue's and the storages' descriptions, from the sources in the order of 8.1.
-
-    It has no sources when a job file is run and no description is named: then `local_queue` serves.
-    """
-    if settings.job_file and not settings.queuedata_url:
-        return FetchQueue(queue=settings.queue, queue_sources=(), storage_sources=())
-    local = settings.launch_dir.rstrip("/")
-    return FetchQueue(
-        queue=settings.queue,
-        queue_sources=(f"{local}/queuedata.json", settings.queuedata_url or _QUEUE_URL),
-        storage_sources=(
-            (settings.storagedata_url,)
-            if settings.storagedata_url
-            else (f"{local}/cric_ddmendpoints.json", _STORAGE_URL)
-        ),
-    )
+from workflows.information import overrides_of
 
 
 def kept_at(main_dir: str, hunt: Hunt) -> str:
@@ -80,7 +59,7 @@ def check_queue(fetched: QueueFetched, settings: Settings) -> None:
     Raises:
         BulkheadError: 1117 for a bad field, 1359 for a queue that is not active, 1386 for one that is offline.
     """
-    queue = parse_queue(fetched.queue_text, settings.queue)
+    queue = parse_queue(fetched.queue_text, settings.queue, overrides_of(settings))
     check_active(queue)
     check_online(queue)
     parse_storages(fetched.storage_text)
@@ -89,6 +68,11 @@ def check_queue(fetched: QueueFetched, settings: Settings) -> None:
 def time_floor_s(queue_text: str) -> int:
     """Return for how long further jobs are asked for, in seconds; 0 means one job only."""
     return queue_of(queue_text, "").time_floor_s
+
+
+def is_hpc(queue_text: str) -> bool:
+    """Say whether the queue is one of an HPC, where the lack of jobs has a code of its own (1385)."""
+    return queue_of(queue_text, "").resource_type.lower() == "hpc"
 
 
 def job_request(settings: Settings, hunt: Hunt) -> str:

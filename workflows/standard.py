@@ -5,7 +5,6 @@ done, and so that a later pilot, perhaps with other settings, goes on with just 
 """
 
 import uuid
-from functools import lru_cache
 from pathlib import PurePosixPath
 
 from errors.codes import ErrorCode
@@ -30,9 +29,10 @@ from movers.registry import MOVERS
 from plugins.experiments.registry import experiment
 from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
-from queues.storages import Storage, parse_storages
 from settings.settings import Settings
-from workflows.request import kept_at, queue_of
+from workflows.information import queue_for_job, storages_for_job
+from workflows.realtime import log_stream
+from workflows.request import kept_at
 
 _SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
@@ -53,7 +53,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         JobError: with its code, when the job cannot be run as it is described or here.
     """
     job = parse(definition, log_name=dict(settings.environment).get("PILOT_LOGFILE", ""))
-    queue = queue_of(hunt.queue_text, settings.queue)
+    queue = queue_for_job(job, hunt, settings)
     job_dir = f"{main_dir}/PanDA_Pilot-{job.job_id}"
     control_dir = f"{main_dir}/.bulkhead/control/{key}"
     places = Places(
@@ -64,7 +64,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         output_dir=settings.output_dir,
         input_destination_dir=settings.input_destination_dir,
     )
-    chooser = Chooser(job, queue, _storages(hunt.storage_text), places, MOVERS)
+    chooser = Chooser(job, queue, storages_for_job(job, hunt), places, MOVERS)
     return Plan(
         site_name=queue.panda_resource or settings.queue,
         core_count=job.core_count,
@@ -86,11 +86,6 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
             ),
         ),
     )
-
-
-@lru_cache(maxsize=2)
-def _storages(text: str) -> dict[str, Storage]:
-    return parse_storages(text)
 
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:
@@ -239,4 +234,5 @@ def _watch(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, c
         free_disk_bytes=settings.limits.free_space_running_bytes,
         silence_limit_s=settings.limits.looping_limit_s if job.looping_check else 0.0,
         work_dir_bytes=round(queue.max_workdir_mb * _MEGABYTE * queue.workdir_factor),
+        stream=log_stream(job, queue, settings),
     )

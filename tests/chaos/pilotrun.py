@@ -32,6 +32,7 @@ FAST = {
     "stall_limit_s": 2,
     "sample_s": 0.5,
     "getjob_pause_s": 0.2,
+    "queue_pause_s": 0.2,
     "retry_first_s": 0.1,
     "retry_cap_s": 1,
     "task_retry_s": 0.2,
@@ -41,7 +42,8 @@ FAST = {
 }
 WORKERS = ("stager", "runner", "monitor", "reporter")
 #: What may lie in a main directory after a pilot, besides the journal.
-_PROMISED = ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock")
+_CACHES = ("queuedata.json", "cric_pandaqueues.json", "cric_ddmendpoints.json")
+_PROMISED = ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock", *_CACHES)
 _LIMIT_S = 30.0
 
 

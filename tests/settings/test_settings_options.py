@@ -41,6 +41,9 @@ BUILT = [
     (["-l", "600"], "lifetime_s", 600.0),
     (["--lifetime", "600"], "lifetime_s", 600.0),
     (["--resource-type", "MCORE_HIMEM"], "resource_type", "MCORE_HIMEM"),
+    (["--use-realtime-logging"], "use_realtime_logging", True),
+    (["--realtime-logging-server", "loki;http://h"], "realtime_logging_server", "loki;http://h"),
+    (["--realtime-logname", "x"], "realtime_logname", "x"),
     (["-b"], "check_cvmfs", False),
     (["--nocvmfs"], "check_cvmfs", False),
     (["--input-dir", "in"], "input_dir", "/launch/in"),
@@ -96,9 +99,6 @@ UNBUILT = [
     (["--verifypayloadproxy"], "--verifypayloadproxy"),
     (["--subscribe-to-msgsvc"], "--subscribe-to-msgsvc"),
     (["--use-https", "no"], "--use-https"),
-    (["--use-realtime-logging"], "--use-realtime-logging"),
-    (["--realtime-logging-server", "x"], "--realtime-logging-server"),
-    (["--realtime-logname", "x"], "--realtime-logname"),
     (["--rucio-host", "x"], "--rucio-host"),
     (["--workflow", "stager"], "--workflow"),
     (["--workflow", "eventservice_hpc"], "--workflow"),
@@ -255,3 +255,17 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [({}, (False, 1.2)), ({"PILOT_ENABLE_DELAY_TO_GET_JOB": "true", "PILOT_LOAD_FACTOR": "3.5"}, (True, 3.5))],
+)
+def test_the_delay_under_load_comes_from_the_environment(environ, found):
+    settings = made(**environ)
+    assert (settings.enable_load_delay, settings.load_factor) == found
+
+
+def test_a_load_factor_that_is_none_is_named():
+    with pytest.raises(SettingsError, match="PILOT_LOAD_FACTOR"):
+        made(PILOT_LOAD_FACTOR="high")

@@ -79,7 +79,8 @@ def read_job(reply: Reply) -> Outcome:
     if message.lower().startswith("no jobs") or status_code(data) == NO_JOBS:
         return NoJob(reason=message or "no jobs in PanDA")
     if refusal is not None:
-        return refusal
+        # An answer with a StatusCode is waited after as one without a job (1.6).
+        return NoJob(reason=refusal.text) if status_code(data) and refusal.retry else refusal
     jobs = data.get("jobs")
     if jobs == []:
         return NoJob(reason="an empty list of jobs")

@@ -6,6 +6,7 @@ from typing import Protocol
 from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.exchange import Conversation
+from workers.reporter.fake_job import FakeSource
 from workers.reporter.files import FileSink, FileSource
 from workers.reporter.server_either import ServerEither
 from workers.reporter.server_legacy import ServerLegacy
@@ -26,6 +27,7 @@ class Sink(Protocol):
 
 
 SOURCES: Mapping[str, Callable[[Settings], Source]] = {
+    "fake": FakeSource,
     "files": FileSource,
     "legacy": ServerLegacy,
     "server": ServerEither,
@@ -38,7 +40,9 @@ SINKS: Mapping[str, Callable[[Settings], Sink]] = {
 
 
 def source_of(settings: Settings) -> Source:
-    """Return the job source that the settings choose: the job file if there is one, else the server."""
+    """Return the job source that the settings choose: the job file if there is one, the built-in job, the server."""
+    if settings.fake_job and not settings.job_file:
+        return SOURCES["fake"](settings)
     return SOURCES["files" if settings.job_file else _server(settings)](settings)
 
 

@@ -8,7 +8,8 @@ from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.exchange import Failure, Outcome, Reply, Request
-from workers.reporter.space import lack_of_space, with_space
+from workers.reporter.readiness import reason_to_wait
+from workers.reporter.space import with_space
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Exchange:
     limit_s: float
     ask: Callable[[], Request]
     read: Callable[[Reply], Outcome]
-    check: Callable[[], Failure | None] = lambda: None
+    check: Callable[[], Outcome | None] = lambda: None
 
     def begin(self) -> Request | Outcome:
         """Return the request, or the failure when it must not be made."""
@@ -48,7 +49,7 @@ class ServerV1:
                 self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)
             ),
             read=dialect_v1.read_job,
-            check=lambda: lack_of_space(self._settings),
+            check=lambda: reason_to_wait(self._settings, task),
         )
 
     def deliver(self, task: SendUpdate) -> Exchange:

@@ -79,6 +79,19 @@ def test_case_16_timed_out_is_a_failure_to_retry():
     assert outcome.retry
 
 
+@pytest.mark.parametrize("code", [10, 20, 30])
+def test_case_17_a_status_code_that_may_pass_is_an_answer_without_a_job(code):
+    outcome = read_job(said({"success": True, "message": "database timeout", "data": {"StatusCode": code}}))
+    assert isinstance(outcome, NoJob)
+    assert "database timeout" in outcome.reason
+
+
+def test_case_17_a_role_that_is_missing_stays_missing():
+    outcome = read_job(said({"success": False, "message": "no pilot role", "data": {"StatusCode": 60}}))
+    assert isinstance(outcome, Failure)
+    assert not outcome.retry
+
+
 def test_case_18_status_code_as_text():
     data = {"StatusCode": "0", "jobs": [{"PandaID": 5}]}
     assert isinstance(read_job(said({"success": True, "message": "", "data": data})), JobAcquired)

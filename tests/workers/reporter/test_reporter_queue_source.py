@@ -91,7 +91,7 @@ def test_only_unusable_documents_1117():
     talk.begin()
     outcome = talk.heard(said({"error": "no such queue"}))
     assert isinstance(outcome, Failure)
-    assert (outcome.code, outcome.retry) == (1117, False)
+    assert (outcome.code, outcome.retry) == (1117, True)
     assert "no such queue" in outcome.text
 
 
@@ -133,3 +133,65 @@ def test_secrets_of_a_source_stay_out_of_the_text():
     talk = fetch(queue_sources=("http://user:canary@h/?token=canary",))
     talk.begin()
     assert "canary" not in talk.heard(Lost(text="gone")).text
+
+
+def information(tmp_path, **fields):
+    task = FetchQueue(queue="Q/1", queue_sources=("http://h/",), storage_sources=(), **fields)
+    return QueueFetch(task, Settings(queue="Q/1", launch_dir=str(tmp_path)))
+
+
+def local(talk, step):
+    """Answer local calls as the courier does, up to the first request that leaves the node or the outcome."""
+    while isinstance(step, LocalCall):
+        try:
+            reply = Answer(body=step.run())
+        except (OSError, ValueError) as error:
+            reply = Lost(text=str(error))
+        step = talk.heard(reply)
+    return step
+
+
+def test_what_is_needed_of_cvmfs_is_looked_at_first(tmp_path):
+    talk = information(tmp_path, needed_paths=(str(tmp_path), "/nonexistent/sw"))
+    outcome = local(talk, talk.begin())
+    assert isinstance(outcome, Failure)
+    assert (outcome.code, outcome.retry) == (1377, False)
+    assert "/nonexistent/sw" in outcome.text
+    hung = information(tmp_path, needed_paths=(str(tmp_path),))
+    hung.begin()
+    assert hung.heard(Lost(text="no complete answer within 20 s")).code == 1377
+
+
+def test_the_full_description_lies_below_and_may_be_absent(tmp_path):
+    full = ("http://full/",)
+    talk = information(tmp_path, full_sources=full)
+    talk.begin()
+    assert talk.heard(said({"nickname": "Q/1", "status": "online"})).url == "http://full/"
+    fetched = talk.heard(said({"Q/1": {"nickname": "X", "status": "offline", "maxwdir": 5, "unread": 1}}))
+    assert json.loads(fetched.queue_text) == {"nickname": "Q/1", "status": "online", "maxwdir": 5}
+    for bad in (Lost(text="gone"), said(b"<html>"), said({"OTHER": {}})):
+        talk = information(tmp_path, full_sources=full)
+        talk.begin()
+        talk.heard(said({"nickname": "Q/1"}))
+        assert isinstance(talk.heard(bad), QueueFetched)
+
+
+def test_caches_are_written_and_serve_instead_of_a_download(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    talk = information(tmp_path, cache_dir=str(home), full_sources=("http://full/",))
+    local(talk, talk.begin())
+    step = local(talk, talk.heard(said({"nickname": "Q/1", "comment": "kept"})))
+    local(talk, talk.heard(said({"Q/1": {"maxwdir": 5}, "OTHER": {}})))
+    assert step.url == "http://full/"
+    assert json.loads((home / "queuedata.json").read_text())["comment"] == "kept"
+    assert json.loads((home / "cric_pandaqueues.json").read_text()) == {"Q/1": {"maxwdir": 5}}
+    again = information(tmp_path, cache_dir=str(home), full_sources=("http://full/",))
+    fetched = local(again, again.begin())
+    assert json.loads(fetched.queue_text) == {"nickname": "Q/1", "maxwdir": 5}
+
+
+def test_a_home_that_cannot_be_written_costs_nothing(tmp_path):
+    talk = information(tmp_path, cache_dir=str(tmp_path / "absent"))
+    local(talk, talk.begin())
+    assert isinstance(talk.heard(said(QUEUE)), QueueFetched)

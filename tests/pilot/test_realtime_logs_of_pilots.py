@@ -1,0 +1,53 @@
+"""Real-time logs of whole pilots: the server gets the payload's lines, and its absence changes nothing."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.client import Sandbox
+from tests.chaos.pilotrun import PilotRun
+from tests.waiting import wait_until
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workers" / "monitor"))
+
+from log_server import LogServer
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    with Sandbox(tmp_path / "storage") as running:
+        yield running
+
+
+@pytest.mark.parametrize("way", ["loki", "catchall"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_lines_arrive_while_the_payload_runs(sandbox, way, killed):
+    with LogServer() as logs, PilotRun(sandbox) as run:
+        payload = {"stdout_lines": 50, "until": str(run.payload_end)}
+        (job_id,) = sandbox.make_jobs(1, payload=payload, fields={"taskID": 99})
+        if way == "loki":
+            run.start("--use-realtime-logging", environment={"LOKI_URL": logs.url, "LOKI_PERIOD": "1"})
+        else:
+            sandbox.set_queue(catchall=f"logging=logstash;{logs.url},allow_wan_for_lib")
+            run.start()
+        run.wait_call("update_job", job_id=job_id, job_status="running")
+        if killed:
+            run.kill("monitor")
+        wait_until(lambda: len(logs.lines()) >= 50, 20, "no lines")
+        run.payload_end.touch()
+        assert run.wait_exit() == 0, run.story()
+        run.assert_final(job_id, "finished", 0)
+        run.assert_clean()
+        assert str(job_id) in str(logs.pushes[0][2])
+
+
+def test_no_log_server_no_harm(sandbox):
+    with PilotRun(sandbox) as run:
+        (job_id,) = sandbox.make_jobs(1, payload={"stdout_lines": 50, "sleep": 1.5})
+        run.start("--use-realtime-logging", "--realtime-logging-server", "loki;http://127.0.0.1:1")
+        assert run.wait_exit() == 0, run.story()
+        run.assert_final(job_id, "finished", 0)
+        run.assert_clean()
