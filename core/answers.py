@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from core import identity
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, no_job, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
@@ -13,10 +14,12 @@ from core.tasks import close_task, put_off
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    CheckIdentity,
     CleanUp,
     Done,
     Failed,
     FetchQueue,
+    IdentityChecked,
     JobAcquired,
     KillPayload,
     LimitExceeded,
@@ -192,6 +195,7 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     FetchQueue: (QueueFetched, _queue),
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
+    CheckIdentity: (IdentityChecked, identity.checked),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
@@ -247,6 +251,7 @@ def _hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     FetchQueue: _hunt_failed,
     AcquireJob: _hunt_failed,
+    CheckIdentity: identity.check_failed,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,

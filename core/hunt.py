@@ -41,7 +41,7 @@ def seek(turn: Turn) -> None:
         else:
             queue_fetched(turn, local_queue(turn.settings))
         return
-    if is_open(turn, "acquire"):
+    if is_open(turn, "acquire") or not turn.pilot.identity.cleared:
         return
     reason = _over(turn)
     if reason:

@@ -58,7 +58,8 @@ def update_body(
 
 def _without_secrets(body: dict[str, object]) -> dict[str, object]:
     """Return the body with its texts of foreign origin redacted (pitfall P118)."""
-    return {name: redact(value) if name in _FOREIGN and isinstance(value, str) else value for name, value in body.items()}
+    foreign = {name: redact(value) for name, value in body.items() if name in _FOREIGN and isinstance(value, str)}
+    return {**body, **foreign}
 
 
 def _final_fields(

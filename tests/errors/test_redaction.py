@@ -56,14 +56,15 @@ def test_what_is_no_secret_stays(text):
 
 def test_hostile_text_does_not_take_long():
     began = time.monotonic()
-    for text in ("A" * 200_000, "-----BEGIN A-----" * 5000, "://" * 50_000, "bearer " * 30_000, ("A" * 64 + "\n") * 2000):
+    for text in ("A" * 200_000, "-----BEGIN A-----" * 5000, "://" * 50_000, "bearer " * 30_000, "x@" * 90_000):
         redact(text)
+    redact(("A" * 64 + "\n") * 2000 + "-----END ")
     assert time.monotonic() - began < 5
 
 
 def test_the_formatter_covers_arguments_and_tracebacks():
     try:
-        raise ValueError(f"no way with {JWT}")
+        int(JWT)
     except ValueError:
         record = logging.LogRecord("x", logging.ERROR, "f", 1, "token=%s", ("c4n4ry",), sys.exc_info())
     text = RedactingFormatter("%(message)s").format(record)

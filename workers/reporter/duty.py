@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, CheckIdentity, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
+from workers.reporter.identity_check import IdentityCheck
 from workers.reporter.keeping import keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.places import sink_of, source_of
@@ -18,7 +19,7 @@ from workers.worker import Desk
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate.
+    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity.
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -33,6 +34,7 @@ class ReporterDuty:
         """
         self._desk = desk
         self._settings = settings
+        self._environ = environ
         self._source = source_of(settings)
         self._sink = sink_of(settings)
         self._machine = Machine()
@@ -84,6 +86,8 @@ class ReporterDuty:
             return self._source.acquire(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
+        if isinstance(task, CheckIdentity):
+            return IdentityCheck(task, self._settings, self._environ)
         return None
 
     def _collect(self) -> None:
