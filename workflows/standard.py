@@ -5,6 +5,7 @@ done, and so that a later pilot, perhaps with other settings, goes on with just 
 """
 
 import uuid
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -86,6 +87,12 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
             ),
         ),
     )
+
+
+def secrets_only(plan: Plan) -> CleanUp:
+    """Return the removal of what may hold secrets, for a job whose other files are to be kept."""
+    kept = tuple(path for path in plan.clean.paths if PurePosixPath(path).name.startswith("acquired-"))
+    return replace(plan.clean, paths=(f"{plan.prepare.job_dir}/{_SECRETS_FILE}", *kept))
 
 
 @lru_cache(maxsize=2)
