@@ -15,7 +15,6 @@ from jobs.ledger import TaskRecord, fingerprint
 from workflows.request import check_queue, job_request, kept_at, local_queue, queue_task, time_floor_s, worker_status
 
 _QUEUE_TRIES = 3
-_QUEUE_PAUSE_S = 5.0
 
 
 def tell_worker_status(turn: Turn, word: str) -> None:
@@ -124,7 +123,7 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
             _count_failure(turn, f"{code} {diag}")
     elif task.failures + 1 < _QUEUE_TRIES and code == ErrorCode.QUEUEDATA:
         turn.change_ledger(tasks={**turn.ledger.tasks, task.key: task})
-        put_off(turn, task, _QUEUE_PAUSE_S)
+        put_off(turn, task, turn.settings.tuning.queue_pause_s)
         turn.say(logging.WARNING, f"the queue description was not obtained: {diag}")
     else:
         end_hunt(turn, f"{code} {diag}", process_exit_code(code))

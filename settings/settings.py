@@ -40,6 +40,7 @@ class Tuning:
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
     getjob_pause_s: float = 60.0
+    queue_pause_s: float = 5.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
