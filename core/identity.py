@@ -1,4 +1,4 @@
-"""Watches over the pilot's identity: before the first job, every 600 s, and its token's renewal every 3600 s.
+"""Watches over the pilot's identity: before the first job, at intervals (600 s), and renews its token (3600 s).
 
 Too short a life before the first job ends the hunt with the exit codes 68 or 80, later it fails the job while the
 server can still be told (behaviour 10). The reporter looks and renews; whatever it cannot find out stops nothing.
@@ -18,8 +18,6 @@ from jobs.ledger import TaskRecord
 from settings.server import identity_in_use, renewable_token
 from workflows.request import renewal_allowed
 
-CHECK_EVERY_S = 600.0
-RENEW_EVERY_S = 3600.0
 _MARGIN_S = 1200.0
 #: What a proxy must have left before the first job, and while one runs.
 START_LEAST_S = 72 * 3600 - _MARGIN_S
@@ -56,8 +54,8 @@ def watch(turn: Turn) -> None:
             may_renew=math.isfinite(state.renew_at),
         )
         open_task(turn, "identity", task)
-        state = replace(state, renew_at=moment + RENEW_EVERY_S if renew else state.renew_at)
-        state = replace(state, check_at=moment + CHECK_EVERY_S if verify else state.check_at)
+        state = replace(state, renew_at=moment + (settings.token_renewal_s or math.inf) if renew else state.renew_at)
+        state = replace(state, check_at=moment + (settings.proxy_check_s or math.inf) if verify else state.check_at)
     turn.change(identity=state)
 
 

@@ -233,3 +233,26 @@ def test_a_token_that_ends_soon_is_told_before_the_first_job(authority, tmp_path
         got, log, _ = run_once(sandbox, "--capath", str(authority.file), environment=environ, check=True, jobs=0)
         assert (got, calls(sandbox)) == (80, []), log
         assert "c4n4ry" not in log
+
+
+def test_a_proxy_that_gets_too_short_while_the_job_runs_fails_it_in_time_to_be_told(authority, tmp_path):
+    options = (*authority.server(), "--client-ca", str(authority.file))
+    long, short = authority.proxy("long"), authority.proxy("short", left_s=HOUR / 2)
+    with Sandbox(tmp_path / "storage", *options) as sandbox, PilotRun(sandbox) as run:
+        (job_id,) = sandbox.make_jobs(1, payload={"until": str(run.payload_end)})
+        proxy = run.home / "proxy"
+        long.rename(proxy)
+        (run.home / "pilot.cfg").write_text("[Pilot]\nproxy_verification_time: 0.5\n")
+        environ = {
+            "HARVESTER_PILOT_CONFIG": str(run.home / "pilot.cfg"),
+            "X509_USER_PROXY": str(proxy),
+            "SSL_CERT_FILE": str(authority.file),
+        }
+        run.start("--capath", str(authority.file), wrap=checking, environment=environ)
+        run.wait_call("update_job", job_status="running")
+        run.kill("reporter")  # the check is carried out by the next one as well
+        short.rename(proxy)
+        assert run.wait_exit() == 68, run.story()
+        job = run.assert_final(job_id, "failed", 1373)
+        assert "the certificate ends in" in job["final"]["pilot_error_diag"]
+        run.assert_clean()
