@@ -151,7 +151,7 @@ def test_a_handshake_that_fails_at_each_call(tmp_path):
         trust = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
         relay.fail(2)
         start(run, "--url", relay.url, "--capath", str(tmp_path / "ca.pem"), "-v", "9", "-x", "9", environment=trust)
-        run.wait_call("acquire_jobs")
+        run.wait_log("received -> preparing")  # not before: a cut answer would lose the job
         relay.fail(2)
         run.wait_call("update_job")
         relay.fail(2)
