@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from core import identity
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
@@ -14,11 +15,13 @@ from core.tasks import close_task, put_off
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
     Failed,
     FetchQueue,
+    IdentityChecked,
     JobAcquired,
     KillPayload,
     LimitExceeded,
@@ -200,6 +203,7 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     DescribeNode: (NodeDescribed, described),
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
+    CheckIdentity: (IdentityChecked, identity.checked),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
@@ -256,6 +260,7 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     FetchQueue: _hunt_failed,
     DescribeNode: description_failed,
     AcquireJob: _hunt_failed,
+    CheckIdentity: identity.check_failed,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,

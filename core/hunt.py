@@ -47,7 +47,7 @@ def seek(turn: Turn) -> None:
         else:
             queue_fetched(turn, local_queue(turn.settings))
         return
-    if is_open(turn, "acquire") or _inherited_is_cleaned(turn):
+    if is_open(turn, "acquire") or _inherited_is_cleaned(turn) or not turn.pilot.identity.cleared:
         return
     reason = _over(turn)
     if reason:

@@ -15,7 +15,7 @@ from jobs.definition import identify
 from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
 from workflows.information import life_limit_s
-from workflows.standard import make_plan, task_id_of
+from workflows.standard import make_plan, secrets_only, task_id_of
 from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
@@ -208,8 +208,10 @@ def _finish(turn: Turn, key: str, _before: JobState) -> None:
     """REPORTING or HOLDING -> DONE: nothing of the job is needed any more."""
     plan = turn.ledger.dossiers[key].plan
     cancel_job_tasks(turn, key, "the job is done")
-    if plan is None or not turn.settings.cleanup or turn.ledger.jobs[key].keep_files:
+    if plan is None:
         forget(turn, key)
+    elif not turn.settings.cleanup or turn.ledger.jobs[key].keep_files:
+        open_task(turn, "clean", secrets_only(plan), key)
     else:
         open_task(turn, "clean", plan.clean, key)
 

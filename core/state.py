@@ -41,6 +41,15 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityWatch:
+    """When proxy or token are looked at next (monotonic, infinite for never); `cleared`: a job may be asked for."""
+
+    check_at: float = 0.0
+    renew_at: float = 0.0
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
     """The state that `step` maps to the next."""
 
@@ -49,6 +58,7 @@ class Pilot:
     ledger: Ledger = field(default_factory=Ledger)
     workers: dict[str, Worker] = field(default_factory=lambda: {role: Worker(role=role) for role in ROLES})
     forks: int = 0
+    identity: IdentityWatch = IdentityWatch()
     fresh_log_at: float = 0.0
     stopping: bool = False
     stop_deadline_at: float = 0.0

@@ -147,6 +147,22 @@ class SendUpdate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckIdentity:
+    """reporter: renew the token if it is time or if it ends soon, then see how long the identity lasts.
+
+    `renew` asks for a new token now, `may_renew` permits it when less than `token_least_s` is left. `least_s` is what
+    a proxy must have left; without `verify` nothing is judged.
+    """
+
+    least_s: float
+    token_least_s: float
+    verify: bool = True
+    at_start: bool = False
+    renew: bool = False
+    may_renew: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
     """runner: make the job directory and the control directory (0700), write the files given."""
 
@@ -246,6 +262,7 @@ Task: TypeAlias = (
     | DescribeNode
     | AcquireJob
     | SendUpdate
+    | CheckIdentity
     | PrepareJob
     | StageIn
     | StageOut
@@ -295,6 +312,16 @@ class UpdateAnswered:
     stored: bool
     command: str = ""
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChecked:
+    """How long the identity lasts: `code` 0 when it will do; `note` says what was done or could not be known."""
+
+    code: int = 0
+    diag: str = ""
+    note: str = ""
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +377,7 @@ Result: TypeAlias = (
     | JobAcquired
     | NoJob
     | UpdateAnswered
+    | IdentityChecked
     | Prepared
     | Staged
     | LogTransferred

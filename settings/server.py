@@ -44,3 +44,22 @@ def request_label(settings: Settings, queue_status: str) -> str:
     if queue_status == "test" and settings.job_label != "ptest":
         return "test"
     return settings.job_label
+
+
+def identity_in_use(settings: Settings) -> bool:
+    """Say whether the server gets to see who the pilot is: it is asked over TLS, or a token is configured."""
+    if settings.job_file or not settings.url:
+        return False
+    return server_url(settings).startswith("https:") or _has_token(settings)
+
+
+def renewable_token(settings: Settings) -> bool:
+    """Say whether there is a token and the key that renews it (panda-protocol 1.8)."""
+    key = dict(settings.environment).get("PANDA_AUTH_TOKEN_KEY")
+    return bool(key and not settings.job_file and _has_token(settings))
+
+
+def _has_token(settings: Settings) -> bool:
+    environ = dict(settings.environment)
+    name = environ.get("OIDC_AUTH_TOKEN") or environ.get("PANDA_AUTH_TOKEN")
+    return bool(name and (environ.get("OIDC_AUTH_ORIGIN") or environ.get("PANDA_AUTH_ORIGIN")))

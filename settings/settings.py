@@ -91,6 +91,8 @@ class Settings:
     ca_path: str = ""
     verify_proxy: bool = True
     token_renewal: bool = True
+    proxy_check_s: float = 600.0
+    token_renewal_s: float = 3600.0
     http_connect_timeout_s: float = 100.0
     http_timeout_s: float = 120.0
     heartbeat_s: float = 1800.0

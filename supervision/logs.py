@@ -1,12 +1,15 @@
 """The pilot's log: one file that every pilot process appends to, and standard output for the batch system.
 
-Logging never raises and never stops a process, also on a full disk (pitfall P72).
+Logging never raises and never stops a process, also on a full disk (pitfall P72). Nothing that looks like a
+secret gets into it (P118).
 """
 
 import logging
 import sys
 import time
 from pathlib import Path
+
+from errors.redaction import RedactingFormatter
 
 _FORMAT = "%(asctime)s | %(levelname)-7s | %(name)-10s | %(message)s"
 
@@ -17,7 +20,7 @@ def begin_log(path: Path | None, *, debug: bool, to_stdout: bool) -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
     logging.raiseExceptions = False
-    formatter = logging.Formatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
+    formatter = RedactingFormatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
     formatter.converter = time.gmtime
     handlers: list[logging.Handler] = []
     if path is not None:

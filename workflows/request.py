@@ -97,3 +97,8 @@ def job_request(settings: Settings, hunt: Hunt) -> str:
     if settings.harvester_worker_id.isdigit():
         request["worker_id"] = int(settings.harvester_worker_id)
     return json.dumps(request)
+
+
+def renewal_allowed(queue_text: str, name: str) -> bool:
+    """Say whether the queue lets the pilot renew its token: `no_token_renewal` in catchall forbids it (1.8)."""
+    return not queue_of(queue_text, name).has_tag("no_token_renewal")

@@ -5,6 +5,7 @@ done, and so that a later pilot, perhaps with other settings, goes on with just 
 """
 
 import uuid
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from errors.codes import ErrorCode
@@ -86,6 +87,12 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
             ),
         ),
     )
+
+
+def secrets_only(plan: Plan) -> CleanUp:
+    """Return the removal of what may hold secrets, for a job whose other files are to be kept."""
+    kept = tuple(path for path in plan.clean.paths if PurePosixPath(path).name.startswith("acquired-"))
+    return replace(plan.clean, paths=(f"{plan.prepare.job_dir}/{_SECRETS_FILE}", *kept))
 
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:

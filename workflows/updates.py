@@ -7,6 +7,7 @@ import json
 
 from errors.catalogue import is_recoverable
 from errors.codes import ErrorCode
+from errors.redaction import redact
 from host.clock import utc_text
 from ipc.schema import TransferredFile, Usage
 from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
@@ -17,6 +18,8 @@ _DIAG_CHARS = 500
 _LOG_EXTRACT_CHARS = 1024
 _MAX_CPU_S = 10**9
 _FINAL = frozenset({"finished", "failed"})
+#: Texts that payloads and tools wrote; the job report is JSON of the payload's own making and goes as it is.
+_FOREIGN = frozenset({"pilot_log", "stdout", "pilot_error_diag", "exe_error_diag"})
 
 
 def update_body(
@@ -50,7 +53,13 @@ def update_body(
         body.update(_final_fields(job, plan, settings, wall, began_wall))
     elif job.failed:
         body.update(_error_fields(job, plan, settings))
-    return body
+    return _without_secrets(body)
+
+
+def _without_secrets(body: dict[str, object]) -> dict[str, object]:
+    """Return the body with its texts of foreign origin redacted (pitfall P118)."""
+    foreign = {name: redact(value) for name, value in body.items() if name in _FOREIGN and isinstance(value, str)}
+    return {**body, **foreign}
 
 
 def _final_fields(

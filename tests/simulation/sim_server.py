@@ -8,7 +8,18 @@ from sim_faults import Faults
 from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 
 from errors.codes import ErrorCode
-from ipc.schema import AcquireJob, Failed, FetchQueue, JobAcquired, NoJob, QueueFetched, SendUpdate, UpdateAnswered
+from ipc.schema import (
+    AcquireJob,
+    CheckIdentity,
+    Failed,
+    FetchQueue,
+    IdentityChecked,
+    JobAcquired,
+    NoJob,
+    QueueFetched,
+    SendUpdate,
+    UpdateAnswered,
+)
 
 #: What the reporter brings to the supervisor: a result, or a failure (its lease is filled in by the reporter).
 Answer = Any
@@ -61,8 +72,10 @@ class Server:
             self.down_until = t + self.faults.rng.choice((2.0, 20.0, 120.0, 400.0))
         return t < self.down_until or self.down_for_good
 
-    def handle(self, task: FetchQueue | AcquireJob | SendUpdate) -> Answer:
+    def handle(self, task: FetchQueue | AcquireJob | SendUpdate | CheckIdentity) -> Answer:
         """Do the work of a request that arrived."""
+        if isinstance(task, CheckIdentity):
+            return IdentityChecked()
         if isinstance(task, FetchQueue):
             return self._describe()
         if isinstance(task, AcquireJob):

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, CheckIdentity, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
+from workers.reporter.identity_check import IdentityCheck
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.node_maps import NodeDescription
@@ -24,7 +25,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate.
+    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity.
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -39,6 +40,7 @@ class ReporterDuty:
         """
         self._desk = desk
         self._settings = settings
+        self._environ = environ
         self._source, self._sink = ends_of(settings)
         self._machine = Machine()
         self._asked: dict[str, AcquireJob] = {}
@@ -118,6 +120,8 @@ class ReporterDuty:
             return QueueFetch(task, self._settings)
         if isinstance(task, DescribeNode):
             return NodeDescription(task, self._settings)
+        if isinstance(task, CheckIdentity):
+            return IdentityCheck(task, self._settings, self._environ)
         return None
 
     def _collect(self) -> None:

@@ -47,8 +47,7 @@ def read_identity(settings: Settings, environ: Mapping[str, str]) -> Identity:
         RetryError: 1163, a token and an origin are configured and the token cannot be read.
     """
     authorities = _authorities(settings, environ)
-    name = environ.get("OIDC_AUTH_TOKEN") or environ.get("PANDA_AUTH_TOKEN") or ""
-    origin = environ.get("OIDC_AUTH_ORIGIN") or environ.get("PANDA_AUTH_ORIGIN") or ""
+    name, origin = token_names(environ)
     if name and origin:
         if not _ORIGIN.fullmatch(origin):
             raise RetryError(ErrorCode.NOPROXY, "the origin of the token is not like <vo>:<role>")
@@ -65,21 +64,61 @@ def no_identity(settings: Settings, environ: Mapping[str, str]) -> Identity:
     return Identity(authorities=authorities, stamp=("anonymous", authorities, *_stat(authorities)))
 
 
+def token_names(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name of the token's file and the origin; a token is in use when there are both."""
+    name = environ.get("OIDC_AUTH_TOKEN") or environ.get("PANDA_AUTH_TOKEN") or ""
+    return name, environ.get("OIDC_AUTH_ORIGIN") or environ.get("PANDA_AUTH_ORIGIN") or ""
+
+
 def _token(name: str, settings: Settings, environ: Mapping[str, str]) -> str:
-    for path in _token_places(name, settings, environ):
-        text = read_bounded(path.resolve(), _MAX_TOKEN_BYTES).strip()
-        if _PRINTABLE.fullmatch(text):
-            return text
-    raise RetryError(ErrorCode.NOPROXY, f"no token can be read from a file named {Path(name).name}")
+    path = token_file(name, settings, environ)
+    if path is None:
+        raise RetryError(ErrorCode.NOPROXY, f"no token can be read from a file named {Path(name).name}")
+    return read_secret_word(path)
 
 
-def _token_places(name: str, settings: Settings, environ: Mapping[str, str]) -> list[Path]:
-    """Return where the token may lie, best first: the renewed one, beside the credentials, the pilot's places, home."""
+def token_file(name: str, settings: Settings, environ: Mapping[str, str]) -> Path | None:
+    """Return the file whose token counts, None when no place has one.
+
+    A renewed token that had to be put beside (see `renewed_place`) counts while it is newer than the first.
+    """
     renewed = environ.get("OIDC_REFRESHED_AUTH_TOKEN", "")
+    places = ([Path(renewed)] if renewed else []) + _places(name, settings, environ)
+    found = next((path for path in places if read_secret_word(path)), None)
+    beside = renewed_place(name, settings)
+    if found is not None and _own_and_newer(beside, found) and read_secret_word(beside):
+        return beside
+    return found
+
+
+def key_file(name: str, settings: Settings, environ: Mapping[str, str]) -> Path | None:
+    """Return the file of the key that renews the token, looked for like the token itself."""
+    return next((path for path in _places(name, settings, environ) if read_secret_word(path)), None)
+
+
+def read_secret_word(path: Path) -> str:
+    """Return the one printable word in a file, without the white space around it; "" for anything else."""
+    text = read_bounded(path.resolve(), _MAX_TOKEN_BYTES).strip()
+    return text if _PRINTABLE.fullmatch(text) else ""
+
+
+def renewed_place(name: str, settings: Settings) -> Path:
+    """Return where a renewed token goes when the place of the old one cannot be written."""
+    return Path(settings.workdir or settings.launch_dir) / f".{Path(name).name}.renewed"
+
+
+def _own_and_newer(path: Path, other: Path) -> bool:
+    try:
+        status = path.lstat()
+        return status.st_uid == os.getuid() and status.st_mtime_ns > other.stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _places(name: str, settings: Settings, environ: Mapping[str, str]) -> list[Path]:
+    """Return where a token or key may lie, best first: beside the credentials, the pilot's places, home."""
     beside = environ.get("OIDC_AUTH_DIR") or environ.get("PANDA_AUTH_DIR") or environ.get("X509_USER_PROXY") or ""
-    places = [Path(renewed)] if renewed else []
-    if beside:
-        places.append(Path(beside).parent / name)
+    places = [Path(beside).parent / name] if beside else []
     own = (environ.get("PILOT_SOURCE_DIR"), environ.get("PILOT_WORK_DIR"), settings.launch_dir, settings.workdir)
     places.extend(Path(place) / name for place in (*own, environ.get("HOME")) if place)
     return places

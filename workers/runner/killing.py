@@ -8,6 +8,7 @@ from host.clock import Now
 from ipc.schema import KillPayload, PayloadKilled
 from workers.runner.control import forbid_start, look
 from workers.runner.ending import Ending
+from workers.runner.prepare import remove_secrets
 from workers.runner.watch import ProcessWatch
 from workers.worker import Desk
 
@@ -27,6 +28,7 @@ class Killing:
         self._watch = ProcessWatch(desk, self._wake)
         self._ending = Ending(Path(task.job_dir), self._control_dir, task.grace_s)
         self._forbidden = False
+        self._job_dir = task.job_dir
 
     def _wake(self) -> None:
         self.look_at = 0.0
@@ -58,6 +60,7 @@ class Killing:
 
     def _done(self, left: tuple[str, ...]) -> None:
         self.over = True
+        remove_secrets(self._job_dir)
         self._desk.done(self._lease, PayloadKilled(left=left))
 
     def _fail(self, error: OSError) -> None:

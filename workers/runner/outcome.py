@@ -6,6 +6,7 @@ from pathlib import Path
 
 from errors.codes import ErrorCode
 from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
+from errors.redaction import redact
 from errors.reports import read_object
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
@@ -78,7 +79,7 @@ def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> P
 def _log_extract(job_dir: Path, stderr: str) -> str:
     """Return the last 20 lines of the pilot's log in the job directory, else of stderr; the last 1024 characters."""
     for name in ("pilotlog.txt", stderr):
-        text = read_bounded(job_dir / name, _TEXT_LIMIT_BYTES, tail=True).rstrip()
+        text = redact(read_bounded(job_dir / name, _TEXT_LIMIT_BYTES, tail=True).rstrip())
         if text:
             return "\n".join(text.replace("\0", "").splitlines()[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
     return ""

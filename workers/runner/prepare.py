@@ -33,6 +33,12 @@ def prepare(task: PrepareJob) -> None:
         raise JobError(code, str(error)) from error
 
 
+def remove_secrets(job_dir: str) -> None:
+    """Remove the job's secrets: they are there only while the payload runs (panda-protocol, case 30)."""
+    with contextlib.suppress(OSError):
+        (Path(job_dir) / "panda_secrets.json").unlink()
+
+
 def _make(path: Path, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -18,6 +18,7 @@ from workers.runner.control import Facts, look
 from workers.runner.ending import Ending
 from workers.runner.launch import make_order, start_shim
 from workers.runner.machine import START_LIMIT_S, Verdict, judge, next_look_s
+from workers.runner.prepare import remove_secrets
 from workers.runner.shims import ShimChild
 from workers.runner.watch import ProcessWatch
 from workers.worker import Desk
@@ -147,6 +148,7 @@ class Running:
 
     def _done(self, result: PayloadEnded) -> None:
         self.over = True
+        remove_secrets(self.task.job_dir)
         self._means.desk.done(self._lease, result)
 
     def _fail(self, detail: str, *, retry: bool = False) -> None:
