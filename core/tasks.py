@@ -10,8 +10,10 @@ from ipc.schema import (
     Cancel,
     CleanUp,
     FetchQueue,
+    Inspect,
     KillPayload,
     PrepareJob,
+    Pulse,
     RunPayload,
     SendUpdate,
     StageIn,
@@ -35,6 +37,8 @@ ROLE_OF: dict[type, str] = {
     RunPayload: "runner",
     KillPayload: "runner",
     Watch: "monitor",
+    Inspect: "monitor",
+    Pulse: "monitor",
 }
 
 

@@ -1,0 +1,116 @@
+"""One look into a job under way: a child process, its output, its deadline. Nothing here waits."""
+
+import json
+import os
+import subprocess
+from typing import IO
+
+from host.clock import Now
+from host.processes import freeze_and_kill
+from ipc.schema import Inspect, Inspected
+from movers.child import arguments
+from workers.worker import Desk
+
+LIMIT_CHARS = 2048
+LIMIT_S = 20.0
+#: gdb reads all of the payload's memory and writes it to disk.
+GDB_LIMIT_S = 300.0
+_READ = 65536
+_KEPT_BYTES = 4 * LIMIT_CHARS
+_REAP_S = 0.5
+
+
+class Inspecting:
+    """The work under the lease of an Inspect; over when `over` is set and the child is reaped.
+
+    `next_at` is when (monotonic) something is due.
+    """
+
+    def __init__(self, lease: str, task: Inspect, desk: Desk, moment: Now) -> None:
+        """Start the child; what cannot be started is told as a failure.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        self.over = False
+        self._lease = lease
+        self._desk = desk
+        self._is_gdb = task.words[:1] == ("gdb",)
+        self.next_at = moment.mono + (GDB_LIMIT_S if self._is_gdb else LIMIT_S)
+        self._limit_at = self.next_at
+        self._text = b""
+        self._process = subprocess.Popen(
+            arguments("workers.monitor.looker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        order = {"words": task.words, "job_dir": task.job_dir, "control_dir": task.control_dir}
+        self._give(json.dumps(order).encode())
+        os.set_blocking(self._number, False)
+        desk.watch(self._number, self._read)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is left to do, the child's reaping included."""
+        return self.over and self._process.poll() is not None
+
+    def act(self, moment: Now) -> None:
+        """Give up a look that takes too long; reap a child that has ended."""
+        if not self.over and moment.mono >= self._limit_at:
+            self._text += f"\nnothing more within {self._limit_at - moment.mono + LIMIT_S:.0f} s\n".encode()
+            self._finish()
+        self.next_at = moment.mono + _REAP_S
+
+    def cancel(self) -> None:
+        """Stop looking and answer nothing."""
+        if not self.over:
+            self._end()
+
+    @property
+    def _number(self) -> int:
+        return _pipe(self._process.stdout).fileno()
+
+    def _give(self, order: bytes) -> None:
+        """Write the order: shorter than a pipe's room, so this never waits."""
+        stream = _pipe(self._process.stdin)
+        try:
+            stream.write(order)
+        except BrokenPipeError:
+            return  # it died: the end of its output tells
+        finally:
+            stream.close()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._number, _READ)
+        except BlockingIOError:
+            return
+        if data:
+            # Lists keep their beginning; what a tail shows is short already.
+            self._text = (self._text + data)[:_KEPT_BYTES]
+            return
+        self._finish()
+
+    def _finish(self) -> None:
+        self._end()
+        text = self._text.decode("utf-8", "replace").replace("\0", "")[:LIMIT_CHARS].rstrip("\n")
+        self._desk.done(self._lease, Inspected(text=text, end_payload=self._is_gdb))
+
+    def _end(self) -> None:
+        self.over = True
+        self._desk.unwatch(self._number)
+        if self._process.poll() is None:
+            freeze_and_kill([self._process.pid], sessions=[self._process.pid])
+        _pipe(self._process.stdout).close()
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """Return one of the child's pipes, all of which were asked for."""
+    if stream is None:
+        raise ValueError("a child without pipes")
+    return stream
+
+
