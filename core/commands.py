@@ -8,6 +8,7 @@ nothing that the server sent ever reaches a shell.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 _MAX_CHARS = 250
 #: Verb and arguments of what is looked at while nothing is asked for: the newest text file that the payload touched.
@@ -52,7 +53,7 @@ def read_command(text: str) -> Command:
     """Return what the text of `command` asks for; never raises."""
     parts = text.split(",")
     names = [part.strip().lower() for part in parts]
-    found: dict[str, bool] = {}
+    found: dict[str, Any] = {}
     for name in names:
         found.update(_WORDS.get(name, {}))
     debug: bool | None = None
@@ -61,9 +62,8 @@ def read_command(text: str) -> Command:
     elif "debug" in names:
         debug = True
     # A debug command's own commas are put back; they can only stand between parts that are no words of the list.
-    rest = ",".join(
-        part for part, name in zip(parts, names, strict=True) if name not in _WORDS and name not in ("debug", "debugoff")
-    ).strip()
+    plain = {*_WORDS, "debug", "debugoff"}
+    rest = ",".join(part for part, name in zip(parts, names, strict=True) if name not in plain).strip()
     if not rest:
         return Command(debug=debug, **found)
     verb = rest.split(maxsplit=1)[0]
@@ -97,7 +97,7 @@ _TAIL_COUNT = re.compile(r"-n?(\d{1,5})", re.ASCII)
 _DU_OPTION = re.compile(r"-[hskmbacx]+|--max-depth=\d{1,2}|--apparent-size", re.ASCII)
 _LS_OPTION = re.compile(r"-[lahArtRS1dFsink]+", re.ASCII)
 # No "e" in a word without dash: `ps e` shows environments, and with them what is secret.
-_PS_OPTION = re.compile(r"-?[axufwlj]+|-[efFlLyjHAaTw]+|-e?o|-p|-u|-C|--forest|--sort=[-+a-z,%]+|--no-headers", re.ASCII)
+_PS_OPTION = re.compile(r"-?[axufwlj]+|-[efFlLyjHAaTw]+|-e?o|-[puC]|--forest|--sort=[-+a-z,%]+|--no-headers", re.ASCII)
 _PS_VALUE = re.compile(r"[A-Za-z0-9_,%.:+-]{1,120}", re.ASCII)
 _PS_ENVIRONMENT = re.compile(r"\benviron\b", re.IGNORECASE)
 _PS_TAKES_VALUE = frozenset({"-o", "-eo", "-p", "-u", "-C"})

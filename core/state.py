@@ -50,6 +50,8 @@ class Pilot:
     workers: dict[str, Worker] = field(default_factory=lambda: {role: Worker(role=role) for role in ROLES})
     forks: int = 0
     fresh_log_at: float = 0.0
+    pulse_at: float = 0.0
+    server_update_wall: float = 0.0
     stopping: bool = False
     stop_deadline_at: float = 0.0
     left: bool = False

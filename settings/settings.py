@@ -39,6 +39,7 @@ class Tuning:
     transfer_bytes_per_s: float = 1_000_000.0
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
+    pulse_s: float = 60.0
     getjob_pause_s: float = 60.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024

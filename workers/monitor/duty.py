@@ -71,8 +71,8 @@ class MonitorDuty:
 
     def next_deadline(self) -> float | None:
         """Return when the next sample is due, or a look has lasted too long."""
-        works = (*self._watches.values(), *self._looks.values())
-        return min((work.next_at for work in works), default=None)
+        samples = [watch.next_at for watch in self._watches.values()]
+        return min([*samples, *(look.next_at for look in self._looks.values())], default=None)
 
     def progress(self) -> tuple[Progress, ...]:
         """Nothing that a monitor does has a measure."""

@@ -3,15 +3,16 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import IO
 
 from host.clock import Now
 from host.processes import freeze_and_kill
 from ipc.schema import Inspect, Inspected
 from movers.child import arguments
+from workers.monitor.looker import CORE_PREFIX, LIMIT_CHARS
 from workers.worker import Desk
 
-LIMIT_CHARS = 2048
 LIMIT_S = 20.0
 #: gdb reads all of the payload's memory and writes it to disk.
 GDB_LIMIT_S = 300.0
@@ -35,9 +36,9 @@ class Inspecting:
         self.over = False
         self._lease = lease
         self._desk = desk
-        self._is_gdb = task.words[:1] == ("gdb",)
-        self.next_at = moment.mono + (GDB_LIMIT_S if self._is_gdb else LIMIT_S)
-        self._limit_at = self.next_at
+        self._task = task
+        self._limit_s = GDB_LIMIT_S if task.words[:1] == ("gdb",) else LIMIT_S
+        self.next_at = self._limit_at = moment.mono + self._limit_s
         self._text = b""
         self._process = subprocess.Popen(
             arguments("workers.monitor.looker"),
@@ -60,7 +61,7 @@ class Inspecting:
     def act(self, moment: Now) -> None:
         """Give up a look that takes too long; reap a child that has ended."""
         if not self.over and moment.mono >= self._limit_at:
-            self._text += f"\nnothing more within {self._limit_at - moment.mono + LIMIT_S:.0f} s\n".encode()
+            self._text += f"\nnothing more within {self._limit_s:.0f} s\n".encode()
             self._finish()
         self.next_at = moment.mono + _REAP_S
 
@@ -97,7 +98,12 @@ class Inspecting:
     def _finish(self) -> None:
         self._end()
         text = self._text.decode("utf-8", "replace").replace("\0", "")[:LIMIT_CHARS].rstrip("\n")
-        self._desk.done(self._lease, Inspected(text=text, end_payload=self._is_gdb))
+        self._desk.done(self._lease, Inspected(text=text, end_payload=self._left_core))
+
+    @property
+    def _left_core(self) -> bool:
+        """Whether gdb did what it was asked for: the payload is of no use any more only then."""
+        return self._task.words[:1] == ("gdb",) and any(Path(self._task.job_dir).glob(f"{CORE_PREFIX}*"))
 
     def _end(self) -> None:
         self.over = True

@@ -18,13 +18,15 @@ from host.kernel import clear_mask, die_with_parent
 from host.processes import Identity, is_alive
 
 LIMIT_CHARS = 2048
+#: Its name is none of those that the log leaves out.
+CORE_PREFIX = "debug_core."
 _LINES = 10
 _TAIL_BYTES = 64 * 1024
 _ENTRIES = 50_000
 _PEEK_BYTES = 1024
 _MATCHES = 200
 #: The pilot's own files, which say nothing of the payload.
-_NOT_PAYLOAD = ("pilotlog", "memory_monitor", "panda_secrets", "job_definition", "pandaJobData", "Job_", "pilot_heartbeat")
+_NOT_PAYLOAD = ("pilotlog", "memory_monitor", "panda_secrets", "job_definition", "pandaJob", "pilot_heartbeat")
 _SECRETS = "panda_secrets.json"
 _TOOLS = frozenset({"ls", "du", "ps"})
 
@@ -41,34 +43,34 @@ def main() -> None:
     clear_mask()
     order = json.loads(sys.stdin.buffer.read())
     try:
-        text = look(order)
+        os.chdir(order["job_dir"])
+        seen = look(order)
+        if isinstance(seen, list):
+            os.dup2(1, 2)
+            os.execvp(seen[0], seen)  # noqa: S606 - no shell is what is wanted
     except (RefusedError, OSError) as error:
-        text = f"{' '.join(order['words'][:1])}: {error}\n"
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        seen = f"{' '.join(order['words'][:1])}: {error}\n"
+    sys.stdout.buffer.write(seen.encode("utf-8", "replace"))
 
 
-def look(order: dict[str, Any]) -> str:
-    """Return what the order's words show, or become the tool that shows it.
+def look(order: dict[str, Any]) -> str | list[str]:
+    """Return what the order's words show, or the argument list of the tool that shows it.
 
     Raises:
         RefusedError: there is no such file in the job directory, or it is not to be seen.
-        OSError: it cannot be read, the tool is not here.
+        OSError: it cannot be read.
     """
     verb, *arguments = order["words"]
     top = Path(order["job_dir"])
-    os.chdir(top)
     if verb == "newest":
         return newest(top)
     if verb == "tail":
         return tail(top, arguments[1], int(arguments[0]))
-    os.dup2(sys.stdout.fileno(), 2)
     if verb in _TOOLS:
-        line = [verb, *(arguments if verb == "ps" else _inside(top, arguments))]
-    elif verb == "gdb":
-        line = gdb_line(Path(order["control_dir"]))
-    else:
-        raise RefusedError("not a command of the list")
-    os.execvp(line[0], line)  # noqa: S606 - no shell is what is wanted
+        return [verb, *(arguments if verb == "ps" else _inside(top, arguments))]
+    if verb == "gdb":
+        return gdb_line(Path(order["control_dir"]))
+    raise RefusedError("not a command of the list")
 
 
 def gdb_line(control_dir: Path) -> list[str]:
@@ -83,7 +85,7 @@ def gdb_line(control_dir: Path) -> list[str]:
         raise RefusedError("there is no payload")
     # Files of the payload must not make gdb run anything.
     quiet = ["-nx", "-batch", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off"]
-    core = f"generate-core-file debug_core.{pid}"
+    core = f"generate-core-file {CORE_PREFIX}{pid}"
     return ["gdb", *quiet, "-p", str(pid), "-ex", "thread apply all bt", "-ex", core]
 
 
@@ -160,7 +162,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _shown(name: str, path: Path, lines: int) -> str:
-    """Return "<name>\\n<last lines>", at most LIMIT_CHARS; what is too long loses its beginning."""
+    """Return the name, a line break and the last lines: at most LIMIT_CHARS, what is too long loses its beginning."""
     text = read_bounded(path, _TAIL_BYTES, tail=True).replace("\0", "")
     kept = "\n".join(text.splitlines()[-lines:]) if lines else ""
     name = name[-LIMIT_CHARS // 4 :]
