@@ -8,8 +8,8 @@ from typing import IO
 
 from host.clock import Now
 from host.processes import freeze_and_kill
+from host.programs import program_arguments
 from ipc.schema import Inspect, Inspected
-from movers.child import arguments
 from workers.monitor.looker import CORE_PREFIX, LIMIT_CHARS
 from workers.worker import Desk
 
@@ -41,7 +41,7 @@ class Inspecting:
         self.next_at = self._limit_at = moment.mono + self._limit_s
         self._text = b""
         self._process = subprocess.Popen(
-            arguments("workers.monitor.looker"),
+            program_arguments("workers.monitor.looker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
