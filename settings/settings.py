@@ -114,6 +114,11 @@ class Settings:
     gtag: str = "unknown"
     cpu_model: str = "UNKNOWN"
     cpu_sets: tuple[str, ...] = ()
+    cpu_level: str = ""
+    machine_hs06: float = 0.0
+    machine_cpus: float = 0.0
+    glidein_schedd: str = ""
+    glidein_site: str = ""
     memory_mb: int = 0
     python: str = ""
     platform: str = ""

@@ -41,7 +41,7 @@ FAST = {
 }
 WORKERS = ("stager", "runner", "monitor", "reporter")
 #: What may lie in a main directory after a pilot, besides the journal.
-_PROMISED = ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock")
+_PROMISED = ("pilotlog.txt", "pilot_heartbeat.json", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock")
 _LIMIT_S = 30.0
 
 

@@ -31,9 +31,9 @@ from ipc.schema import (
     PayloadStarted,
     Prepared,
     PrepareJob,
+    Progress,
     Pulse,
     Pulsed,
-    Progress,
     RunPayload,
     SendUpdate,
     Staged,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 _OWN_FAULTS = (-11, -6, 1)
 _REQUEST_LIMIT_S = 120.0
-_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05, Inspect: 25.0, Pulse: 0.01}
+_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05, Inspect: 25, Pulse: 0}
 
 
 class Process:
