@@ -66,7 +66,8 @@ def read_command(text: str) -> Command:
     rest = ",".join(part for part, name in zip(parts, names, strict=True) if name not in plain).strip()
     if not rest:
         return Command(debug=debug, **found)
-    verb = rest.split(maxsplit=1)[0]
+    # "ls;" is the verb ls with something behind it that is refused.
+    verb = re.split(r"[\s;&]", rest, maxsplit=1)[0]
     if verb not in _VERBS:
         return Command(debug=debug, unknown=rest[:_MAX_CHARS], **found)
     try:

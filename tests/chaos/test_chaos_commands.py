@@ -1,7 +1,6 @@
 """Commands from the server, the kill file, heartbeats in every phase and the server's long silence, in real pilots."""
 
 import json
-import os
 import re
 import shutil
 import tarfile
@@ -185,9 +184,9 @@ def test_the_pulse_of_the_pilot(pilot, config):
     wait_until(lambda: path.exists() and json.loads(path.read_text())["last_server_update"], 10, "no pulse")
     pulse = json.loads(path.read_text())
     assert set(pulse) == {"last_pilot_update", "last_server_update", "max_diff_time", "time_since_detection"}
-    first = os.stat(path).st_ino
+    first = path.stat().st_ino
     pilot.kill("monitor")
-    wait_until(lambda: os.stat(path).st_ino != first, 10, "no further pulse")
+    wait_until(lambda: path.stat().st_ino != first, 10, "no further pulse")
     pilot.payload_end.touch()
     assert pilot.wait_exit() == 0, pilot.story()
     pilot.assert_final(job_id, "finished", 0)
