@@ -77,10 +77,12 @@ def _is_number(value: object) -> bool:
 def _entries_written(report: dict[str, Any]) -> int:
     """Return the most events that one output file holds."""
     outputs = _inner(report, "files").get("output")
-    files = [file for part in outputs if isinstance(part, dict) for file in part.get("subFiles") or ()] if isinstance(
-        outputs, list
-    ) else []  # fmt: skip
-    return max((_count(file.get("nentries")) for file in files if isinstance(file, dict)), default=0)
+    most = 0
+    for part in outputs if isinstance(outputs, list) else ():
+        files = part.get("subFiles") if isinstance(part, dict) else None
+        for file in files if isinstance(files, list) else ():
+            most = max(most, _count(file.get("nentries")) if isinstance(file, dict) else 0)
+    return most
 
 
 # ---------------------------------------------------------------- fields
