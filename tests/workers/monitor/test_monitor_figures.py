@@ -42,7 +42,8 @@ def test_a_strange_summary_changes_nothing_else(tmp_path, summary):
 
 
 def test_the_last_line_of_the_event_loop_counts(tmp_path):
-    lines = [f"done processing event #{event}, run #2 {count} events read so far" for event, count in ((11, 5), (99, 7))]
+    told = ((11, 5), (99, 7))
+    lines = [f"done processing event #{event}, run #2 {count} events read so far" for event, count in told]
     (tmp_path / "eventLoopHeartBeat.txt").write_text("\n".join(lines))
     seen = read_own_words(tmp_path).over(Usage())
     assert (seen.event_number, seen.events_read) == (99, 7)
