@@ -9,8 +9,11 @@ from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
+from core.obeying import inspect_failed, inspected, obey
 from core.outbox import delivery_failed, drop_row, row_of
+from core.pulse import accepted
 from core.state import Turn
+from core.stopping import excused, stop_payload
 from core.tasks import close_task, put_off
 from errors.codes import ErrorCode
 from ipc.schema import (
@@ -22,6 +25,8 @@ from ipc.schema import (
     Failed,
     FetchQueue,
     IdentityChecked,
+    Inspect,
+    Inspected,
     JobAcquired,
     KillPayload,
     LimitExceeded,
@@ -32,6 +37,7 @@ from ipc.schema import (
     PayloadEnded,
     PayloadStarted,
     PrepareJob,
+    Pulse,
     QueueFetched,
     Result,
     RunPayload,
@@ -70,6 +76,8 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
             move(turn, job.key, JobEvent.PAYLOAD_STARTED, payload_pid=fact.pid, stamps=stamps)
     elif isinstance(fact, Usage):
         put_job(turn, replace(job, usage=fact))
+    elif isinstance(fact, LimitExceeded) and fact.code == ErrorCode.KILLPAYLOAD:
+        stop_payload(turn, job.key)
     elif isinstance(fact, LimitExceeded):
         limit_passed(turn, fact.code)
         fail(turn, job.key, fact.code, fact.diag)
@@ -112,6 +120,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
     if not isinstance(result, PayloadEnded):
         return
     job = turn.ledger.jobs[task.job_key]
+    result = excused(job, result)
     put_job(
         turn,
         replace(
@@ -131,7 +140,8 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
 
 
 def _payload_killed(turn: Turn, task: TaskRecord, _result: Result) -> None:
-    move(turn, task.job_key, JobEvent.ENDED)
+    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
+        move(turn, task.job_key, JobEvent.ENDED)
 
 
 def _staged_out(turn: Turn, task: TaskRecord, result: Result) -> None:
@@ -156,6 +166,7 @@ def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
         delivery_failed(turn, row, result.message, retry=True)
         return
     drop_row(turn, row, "delivered")
+    accepted(turn, row.job_key)
     job = job_of(turn, row.job_key)
     if job is None:
         return
@@ -163,22 +174,7 @@ def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
         if job.state in (JobState.REPORTING, JobState.HOLDING):
             move(turn, job.key, JobEvent.REPORTED)
         return
-    _obey(turn, job.key, result.command)
-
-
-def _obey(turn: Turn, key: str, command: str) -> None:
-    """Carry out the server's word (panda-protocol 3.9); more of the closed list comes with the debug commands."""
-    words = {word.strip() for word in command.split(",")}
-    if "tobekilled" in words:
-        fail(turn, key, ErrorCode.PANDAKILL, "")
-    elif words & {"badattemptnr", "alreadydone"}:
-        job = turn.ledger.jobs[key]
-        put_job(turn, replace(job, muted="badattemptnr" in words))
-        fail(turn, key, ErrorCode.PANDAKILL, f"The server wants no more of this attempt: {command}")
-    elif "nocleanup" in words:
-        put_job(turn, replace(turn.ledger.jobs[key], keep_files=True))
-    elif command and command != "NULL":
-        turn.say(logging.WARNING, f"job={key} the server's command is not known and is ignored: {command[:80]!r}")
+    obey(turn, job.key, result.command)
 
 
 def _ignored(_turn: Turn, _task: TaskRecord, _result: Result) -> None:
@@ -212,6 +208,8 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     RunPayload: (PayloadEnded, _payload_ended),
     KillPayload: (object, _payload_killed),
     Watch: (object, _ignored),
+    Inspect: (Inspected, inspected),
+    Pulse: (object, _ignored),
 }
 
 
@@ -225,7 +223,8 @@ def _kill_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     turn.say(logging.ERROR, f"task={task.key} failed ({code} {diag}); the supervisor ends the payload itself")
     if isinstance(task.task, KillPayload):
         turn.do(EndPayload(task.task.control_dir))
-    move(turn, task.job_key, JobEvent.ENDED)
+    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
+        move(turn, task.job_key, JobEvent.ENDED)
 
 
 def _run_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -245,6 +244,10 @@ def _watch_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     turn.say(logging.WARNING, f"task={task.key} failed: {code} {diag}")
     if job is not None and job.state in MAY_HAVE_PAYLOAD:
         fail(turn, job.key, code, diag)
+
+
+def _pulse_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
+    turn.say(logging.WARNING, f"task={task.key} failed: {code} {diag}")
 
 
 def _clean_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -269,4 +272,6 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     KillPayload: _kill_failed,
     CleanUp: _clean_failed,
     Watch: _watch_failed,
+    Inspect: inspect_failed,
+    Pulse: _pulse_failed,
 }

@@ -1,6 +1,7 @@
 """A job's life: each event moves it through the table of jobs/states.py, each state that is entered opens its task."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import KillPayload, Watch
+from ipc.schema import KillPayload, StageOut, Watch
 from jobs.definition import identify
 from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
@@ -66,6 +67,7 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         return True
     turn.change_ledger(
         dossiers={**turn.ledger.dossiers, key: replace(dossier, plan=plan)},
+        jobs={**turn.ledger.jobs, key: replace(job, debug=plan.debug)},
         hunt=replace(turn.ledger.hunt, last_task_id=task_id_of(definition)),
     )
     move(turn, key, JobEvent.ACCEPTED)
@@ -155,9 +157,16 @@ def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
     tell(turn, key)
     plan = turn.ledger.dossiers[key].plan
     if plan is not None and plan.stage_out is not None:
-        open_task(turn, "stage-out", plan.stage_out, key)
+        open_task(turn, "stage-out", _lenient(turn.ledger.jobs[key], plan.stage_out), key)
     else:
         move(turn, key, JobEvent.STAGED_OUT)
+
+
+def _lenient(job: JobRecord, task: StageOut) -> StageOut:
+    """Return the stage-out; of a payload that the kill file ended (1363) what is not there is no failure."""
+    if not job.stopped:
+        return task
+    return replace(task, transfers=tuple(replace(transfer, missing_ok=True) for transfer in task.transfers))
 
 
 def _fail(turn: Turn, key: str, before: JobState) -> None:
@@ -255,14 +264,27 @@ def tell(turn: Turn, key: str, *, final: bool = False) -> None:
     plan = turn.ledger.dossiers[key].plan
     body = update_body(job, plan, word, turn.settings, turn.now.wall, turn.ledger.began_wall)
     queue_update(turn, key, "update_job", body, final=final)
-    beat_at = turn.now.mono + turn.settings.heartbeat_s
-    put_job(turn, replace(job, last_word=word, next_heartbeat=beat_at))
+    put_job(turn, replace(job, last_word=word, next_heartbeat=turn.now.mono + beat_period_s(turn, job)))
 
 
-def heartbeats_due(turn: Turn) -> None:
-    """Queue the heartbeat of each job whose time has come, in every phase (pitfall P40)."""
+def beat_period_s(turn: Turn, job: JobRecord) -> float:
+    """Return the time between a job's heartbeats: shorter in debug mode (3.8)."""
+    settings = turn.settings
+    return min(settings.heartbeat_s, settings.debug_heartbeat_s) if job.debug else settings.heartbeat_s
+
+
+def heartbeats_due(turn: Turn, look: Callable[[Turn, str], bool]) -> None:
+    """Queue the heartbeat of each job whose time has come, in every phase (pitfall P40).
+
+    In debug mode `look` begins a look into the job first, and the update goes out with what it shows; while that goes
+    on at the next heartbeat, the update goes out without.
+    """
     for job in list(turn.ledger.jobs.values()):
-        if _beats(job) and turn.now.mono >= job.next_heartbeat:
+        if not _beats(job) or turn.now.mono < job.next_heartbeat:
+            continue
+        if job.debug and look(turn, job.key):
+            put_job(turn, replace(job, next_heartbeat=turn.now.mono + beat_period_s(turn, job)))
+        else:
             tell(turn, job.key)
 
 
@@ -272,8 +294,8 @@ def next_heartbeat(turn: Turn) -> float | None:
 
 
 def _beats(job: JobRecord) -> bool:
-    """Tell whether heartbeats of a job are sent: the server knows it, and wants to hear of it."""
-    return job.state in _BEATING and bool(job.last_word) and not job.muted
+    """Tell whether heartbeats of a job are sent: in every phase before the final update, set-up included."""
+    return job.state in _BEATING and not job.muted
 
 
 def _stamp(turn: Turn, key: str, **stamps: float) -> None:

@@ -60,6 +60,8 @@ class Pilot:
     forks: int = 0
     identity: IdentityWatch = IdentityWatch()
     fresh_log_at: float = 0.0
+    pulse_at: float = 0.0
+    server_update_wall: float = 0.0
     stopping: bool = False
     stop_deadline_at: float = 0.0
     left: bool = False

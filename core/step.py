@@ -7,7 +7,7 @@ action that was lost (a send to a worker that just died, a crash between commit 
 import logging
 from dataclasses import replace
 
-from core import answers, ending, fleet, hunt, identity, life, outbox, tasks
+from core import answers, ending, fleet, hunt, identity, life, obeying, outbox, pulse, tasks
 from core.actions import Action, EndPayload
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, WorkerDied
 from core.state import Phase, Pilot, Turn
@@ -36,7 +36,7 @@ def next_deadline(pilot: Pilot, now: Now) -> float | None:
     """Return the monotonic time at which the loop must send a Tick if nothing else happens."""
     turn = Turn(pilot, now)
     times = [ending.next_deadline(turn), outbox.next_deadline(turn), hunt.next_request(turn)]
-    times += [life.next_heartbeat(turn), identity.next_deadline(turn), pilot.fresh_log_at]
+    times += [life.next_heartbeat(turn), identity.next_deadline(turn), pulse.next_deadline(turn), pilot.fresh_log_at]
     for worker in pilot.workers.values():
         if worker.phase is Phase.ABSENT and not pilot.stopping:
             times.append(worker.start_at)
@@ -64,6 +64,7 @@ def _handle(turn: Turn, event: Event) -> None:
         ending.guardian_died(turn)
     elif isinstance(event, Suspended):
         fleet.suspended(turn, event.gap_s)
+        pulse.forgive(turn, event.gap_s)
         turn.say(logging.WARNING, f"the pilot stood still for {event.gap_s:.1f} s; deadlines are moved")
     elif isinstance(event, Begun):
         _begun(turn)
@@ -107,7 +108,8 @@ def _advance(turn: Turn) -> None:
     fleet.check_silence(turn)
     _check_budgets(turn)
     _drop_poison(turn)
-    life.heartbeats_due(turn)
+    pulse.hold(turn)
+    life.heartbeats_due(turn, obeying.look)
     identity.watch(turn)
     hunt.seek(turn)
     ending.press_on(turn)

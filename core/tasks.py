@@ -12,8 +12,10 @@ from ipc.schema import (
     CleanUp,
     DescribeNode,
     FetchQueue,
+    Inspect,
     KillPayload,
     PrepareJob,
+    Pulse,
     RunPayload,
     SendUpdate,
     StageIn,
@@ -39,6 +41,8 @@ ROLE_OF: dict[type, str] = {
     RunPayload: "runner",
     KillPayload: "runner",
     Watch: "monitor",
+    Inspect: "monitor",
+    Pulse: "monitor",
 }
 
 

@@ -255,6 +255,24 @@ class Watch:
     silence_limit_s: float = 0.0
     work_dir_bytes: int = 0
     stream: LogStream | None = None
+    kill_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """monitor: look into the job as a debug command asks; `words` are its verb and arguments (core/commands.py)."""
+
+    job_dir: str
+    control_dir: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """monitor: write the pilot's heartbeat file; times are epoch seconds, 0 for never."""
+
+    path: str
+    last_server_update: float
 
 
 Task: TypeAlias = (
@@ -271,6 +289,8 @@ Task: TypeAlias = (
     | RunPayload
     | KillPayload
     | Watch
+    | Inspect
+    | Pulse
 )
 
 
@@ -371,6 +391,19 @@ class PayloadKilled:
     left: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What a debug command showed, at most 2048 characters; `end_payload` when the payload is to be ended now."""
+
+    text: str
+    end_payload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulsed:
+    """The heartbeat file is written."""
+
+
 Result: TypeAlias = (
     QueueFetched
     | NodeDescribed
@@ -384,6 +417,8 @@ Result: TypeAlias = (
     | CleanedUp
     | PayloadEnded
     | PayloadKilled
+    | Inspected
+    | Pulsed
 )
 
 
@@ -398,7 +433,11 @@ class PayloadStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down."""
+    """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down.
+
+    Totals of I/O are bytes, rates bytes per second, -1 where unknown. `leak`, `chi2` and `intersect` are those of a
+    straight line through PSS + swap (kB/s, kB); `fitted` says that there is one. GPUs are as prmon names them.
+    """
 
     cpu_time_s: int = 0
     cores: float = 0.0
@@ -415,6 +454,22 @@ class Usage:
     free_disk_bytes: int = 0
     wall_time_s: float = 0.0
     silence_s: float = 0.0
+    tot_rchar: int = -1
+    tot_wchar: int = -1
+    tot_rbytes: int = -1
+    tot_wbytes: int = -1
+    rate_rchar: int = -1
+    rate_wchar: int = -1
+    rate_rbytes: int = -1
+    rate_wbytes: int = -1
+    fitted: bool = False
+    leak: float = 0.0
+    chi2: float = 0.0
+    intersect: float = 0.0
+    gpu_name: str = ""
+    n_gpu: int = 0
+    events_read: int = 0
+    event_number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

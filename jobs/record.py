@@ -42,6 +42,7 @@ class Plan:
     log: TransferLog | None
     watch: Watch
     clean: CleanUp
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,10 @@ class Stamps:
 class JobRecord:
     """A job: who it is, where it is in its life, what is known of it.
 
-    `muted`: the server wants no more of this attempt. `next_heartbeat` is a monotonic time.
+    `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
+    update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
+    `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
     """
 
     key: str
@@ -95,6 +99,12 @@ class JobRecord:
     cpu_time_s: int = 0
     usage: Usage | None = None
     stamps: Stamps = Stamps()
+    debug: bool = False
+    debug_words: tuple[str, ...] = ()
+    debug_text: str = ""
+    soft_kill: bool = False
+    stopped: bool = False
+    accepted_at: float = 0.0
 
     @property
     def failed(self) -> bool:

@@ -16,7 +16,7 @@ It leaves at the end of its standard input and when its parent dies. Whatever a 
 standard error, of which the stager keeps the end.
 """
 
-# ruff: noqa: PTH100, PTH116, PTH120, PTH123 - pathlib costs 6 ms of the start
+# ruff: noqa: PTH116, PTH123 - pathlib costs 6 ms of the start
 import contextlib
 import importlib
 import json
@@ -28,24 +28,21 @@ from typing import Any, BinaryIO
 
 from errors.codes import ErrorCode
 from host.kernel import clear_mask, die_with_parent
+from host.programs import program_arguments
 from movers.base import Capabilities, MoverError, Order, Report, os_failure, partial_path
 from movers.landing import discard_partial, make_link
 from movers.registry import find
 
 REPORT_S = 0.2
 _GROWTH_S = 1.0
-_BOOT = "import sys; sys.path[:0] = sys.argv[3:]; import importlib; importlib.import_module(sys.argv[2]).main()"
 
 
 def arguments(program: str = "movers.child") -> list[str]:
-    """Return the argument list that starts the child: isolated from user and site set-up, with our own module path.
+    """Return the argument list that starts the child.
 
-    The parent's module path is passed on because the child must find what the parent found (also from an archive);
-    `-S` saves the half of its start that looks for site packages. `program` is a module whose `main` calls `serve`.
+    `program` is a module whose `main` calls `serve`.
     """
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    others = [path for path in sys.path if path and path != root]
-    return [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid()), program, root, *others]
+    return program_arguments(program)
 
 
 def main() -> None:

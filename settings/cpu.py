@@ -29,6 +29,27 @@ def cpu_sets(cpuinfo: str) -> tuple[str, ...]:
     return ("AVX2",) if "avx2" in _first(cpuinfo, "flags").lower().split() else ()
 
 
+#: The kernel's names of what each level of x86-64 adds to the one below (psABI); abm is lzcnt, pni is SSE3.
+_LEVELS = (
+    ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
+    ("x86-64-v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"),
+    ("x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
+)
+
+
+def cpu_level(cpuinfo: str) -> str:
+    """Return the x86-64 level of the processor ("x86-64-v3"), "" where it has none."""
+    flags = set(_first(cpuinfo, "flags").lower().split())
+    if "lm" not in flags:
+        return ""
+    found = "x86-64-v1"
+    for level, needed in _LEVELS:
+        if not flags.issuperset(needed.split()):
+            break
+        found = level
+    return found
+
+
 def _all(cpuinfo: str, key: str) -> list[str]:
     return [value.strip() for value in re.findall(rf"^{key}[ \t]*:(.*)$", cpuinfo, re.MULTILINE)]
 

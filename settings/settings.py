@@ -39,6 +39,7 @@ class Tuning:
     transfer_bytes_per_s: float = 1_000_000.0
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
+    pulse_s: float = 60.0
     getjob_pause_s: float = 60.0
     getjob_time_left_s: float = 600.0
     queue_pause_s: float = 15.0
@@ -131,6 +132,11 @@ class Settings:
     gtag: str = "unknown"
     cpu_model: str = "UNKNOWN"
     cpu_sets: tuple[str, ...] = ()
+    cpu_level: str = ""
+    machine_hs06: float = 0.0
+    machine_cpus: float = 0.0
+    glidein_schedd: str = ""
+    glidein_site: str = ""
     memory_mb: int = 0
     python: str = ""
     platform: str = ""

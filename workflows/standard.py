@@ -40,6 +40,8 @@ _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
 _TRANSFORM_MODE = 0o755
+#: A file of this name in the main directory makes the pilot end the payload (panda-protocol 3.9).
+_KILL_FILE = "pilot_kill_payload"
 
 
 def task_id_of(definition: str) -> int:
@@ -76,7 +78,9 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         run=_run(job, queue, settings, job_dir, control_dir),
         stage_out=_stage_out(chooser),
         log=_log(chooser, settings),
-        watch=_watch(job, queue, settings, job_dir, control_dir),
+        watch=replace(
+            _watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"
+        ),
         clean=CleanUp(
             root=main_dir,
             paths=(
@@ -86,6 +90,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
                 *((_archive(job.log, main_dir),) if job.log else ()),
             ),
         ),
+        debug=job.debug or queue.has_tag("setdebugmode"),
     )
 
 

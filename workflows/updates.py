@@ -5,18 +5,22 @@ Pure: everything comes from the job's record, its plan and the settings. The rep
 
 import json
 
-from errors.catalogue import is_recoverable
+from errors.catalogue import diagnostics, is_recoverable
 from errors.codes import ErrorCode
 from errors.redaction import redact
 from host.clock import utc_text
-from ipc.schema import TransferredFile, Usage
+from ipc.schema import TransferredFile
 from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
 from settings.settings import Settings
+from workflows.figures import corrupted_files, input_count, job_metrics, usage_fields
 
-_METRICS_CHARS = 500
 _DIAG_CHARS = 500
 _LOG_EXTRACT_CHARS = 1024
-_MAX_CPU_S = 10**9
+_STDOUT_CHARS = 2048
+_CPU_LEVEL_CHARS = 20
+_PILOT_ID_CHARS = 200
+_BATCH_ID_CHARS = 80
+_GLIDEIN_USERS = frozenset({"generic", "eic", "epic"})
 _FINAL = frozenset({"finished", "failed"})
 #: Texts that payloads and tools wrote; the job report is JSON of the payload's own making and goes as it is.
 _FOREIGN = frozenset({"pilot_log", "stdout", "pilot_error_diag", "exe_error_diag"})
@@ -33,7 +37,7 @@ def update_body(
         "site_name": plan.site_name if plan else settings.queue,
         "node": settings.node,
         "scheduler_id": settings.scheduler_id,
-        "pilot_id": settings.pilot_id,
+        "pilot_id": settings.pilot_id[:_PILOT_ID_CHARS],
         "start_time": utc_text(job.stamps.received),
         "cpu_consumption_unit": settings.cpu_consumption_unit,
         "job_output_report": "",
@@ -42,13 +46,20 @@ def update_body(
     if job.attempt_nr != UNKNOWN_ATTEMPT:
         body["attempt_nr"] = job.attempt_nr
     if settings.batch_id:
-        body["batch_id"] = settings.batch_id
+        body["batch_id"] = settings.batch_id[:_BATCH_ID_CHARS]
     if plan is not None:
         body["core_count"] = plan.core_count
-    body.update(_usage_fields(job))
-    metrics = _job_metrics(job, final=final)
+    body.update(usage_fields(job))
+    metrics = job_metrics(job, plan, settings, final=final)
     if metrics:
         body["job_metrics"] = metrics
+    if settings.cpu_level:
+        body["cpu_architecture_level"] = settings.cpu_level[:_CPU_LEVEL_CHARS]
+    body.update(_sites(settings))
+    # The state in the pilot's own words; the last one is the server's, so that nothing stale stays there.
+    body["job_sub_status"] = word if final else job.state.value
+    if job.debug and job.debug_text:
+        body["stdout"] = job.debug_text[:_STDOUT_CHARS]
     if final:
         body.update(_final_fields(job, plan, settings, wall, began_wall))
     elif job.failed:
@@ -65,14 +76,25 @@ def _without_secrets(body: dict[str, object]) -> dict[str, object]:
 def _final_fields(
     job: JobRecord, plan: Plan | None, settings: Settings, wall: float, began_wall: float
 ) -> dict[str, object]:
+    inputs, corrupted = input_count(plan), corrupted_files(job, plan)
     return {
         **_error_fields(job, plan, settings),
+        **({"n_input_files": inputs} if inputs else {}),
+        **({"corrupted_files": corrupted} if corrupted else {}),
         "end_time": utc_text(wall),
         "pilot_timing": _pilot_timing(job, wall, began_wall),
         "pilot_log": job.log_extract[:_LOG_EXTRACT_CHARS],
         "job_output_report": file_report(job, plan),
         "meta_data": job.job_report,
     }
+
+
+def _sites(settings: Settings) -> dict[str, object]:
+    """Return where a glidein came from and runs, for the users whose server asks for it (update-fields.json)."""
+    if settings.pilot_user.lower() not in _GLIDEIN_USERS or not settings.glidein_site:
+        return {}
+    sites = {"source_site": settings.glidein_schedd, "destination_site": settings.glidein_site}
+    return {name: site for name, site in sites.items() if site}
 
 
 def _error_fields(job: JobRecord, plan: Plan | None, settings: Settings) -> dict[str, object]:
@@ -84,6 +106,8 @@ def _error_fields(job: JobRecord, plan: Plan | None, settings: Settings) -> dict
     diag = job.error_diag
     if job.log_diag and job.log_diag not in diag:
         diag = f"{diag}; log: {job.log_diag}" if diag else f"log: {job.log_diag}"
+    if job.stopped and not code:
+        diag = diagnostics(ErrorCode.KILLPAYLOAD, f"code {int(ErrorCode.KILLPAYLOAD)}")
     return {
         "pilot_error_code": code,
         "pilot_error_diag": diag[:_DIAG_CHARS],
@@ -113,38 +137,6 @@ def _entry(file: TransferredFile, guid: str) -> dict[str, object]:
         "surl": file.surl,
         "endpoint": file.endpoint,
     }
-
-
-def _usage_fields(job: JobRecord) -> dict[str, object]:
-    usage = job.usage or Usage()
-    fields: dict[str, object] = {}
-    cpu_s = max(usage.cpu_time_s, job.cpu_time_s)
-    if 0 < cpu_s <= _MAX_CPU_S:
-        fields["cpu_consumption_time"] = cpu_s
-        fields["cpu_conversion_factor"] = 1.0
-    if usage.cores > 0:
-        fields["mean_core_count"] = max(1, round(usage.cores))
-    if usage.max_pss_kb >= 0:
-        for name in ("rss", "vmem", "swap", "pss"):
-            fields[f"max_{name}"] = getattr(usage, f"max_{name}_kb")
-            fields[f"avg_{name}"] = getattr(usage, f"avg_{name}_kb")
-    return fields
-
-
-def _job_metrics(job: JobRecord, *, final: bool) -> str:
-    """Return "name=value" pairs, cut at a pair's end within 500 characters (3.6)."""
-    usage = job.usage
-    if usage is None:
-        return ""
-    pairs = []
-    if usage.cores > 0:
-        pairs.append(f"actualCoreCount={max(1, round(usage.cores))}")
-    if final and usage.work_dir_bytes:
-        pairs.append(f"workDirSize={usage.work_dir_bytes}")
-    text = " ".join(pairs)
-    if len(text) > _METRICS_CHARS:
-        text = text[:_METRICS_CHARS].rpartition(" ")[0]
-    return text
 
 
 def _pilot_timing(job: JobRecord, wall: float, began_wall: float) -> str:

@@ -43,7 +43,8 @@ FAST = {
 WORKERS = ("stager", "runner", "monitor", "reporter")
 #: What may lie in a main directory after a pilot, besides the journal.
 _CACHES = ("queuedata.json", "cric_pandaqueues.json", "cric_ddmendpoints.json")
-_PROMISED = ("pilotlog.txt", ".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock", *_CACHES)
+_OWN = (".bulkhead", ".bulkhead/control", ".bulkhead/takeover.lock")
+_PROMISED = ("pilotlog.txt", "pilot_heartbeat.json", *_OWN, *_CACHES)
 _LIMIT_S = 30.0
 
 

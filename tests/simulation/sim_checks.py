@@ -184,7 +184,12 @@ class Checks:
             if isinstance(message, Done) and isinstance(task.task, SendUpdate):
                 if not isinstance(message.result, UpdateAnswered):
                     self.reducible.add(task.job_key)
-                elif {"tobekilled", "debug,tobekilled", "badattemptnr", "alreadydone"} & {message.result.command}:
+                elif "gdb" in message.result.command or {
+                    "tobekilled",
+                    "debug,tobekilled",
+                    "badattemptnr",
+                    "alreadydone",
+                } & {message.result.command}:
                     self.blame(task.job_key, ErrorCode.PANDAKILL)
             return
         self.world.faults.counts["(stale message)"] += 1
@@ -302,7 +307,8 @@ class Checks:
         """A worker begins a task."""
         if isinstance(task, StageOut):
             payload = self._payload_in(task.job_dir)
-            require(payload.ended_well == 1, f"outputs of {task.job_dir} before the payload ended well")
+            stopped = self._is_stopped(payload.control_dir.rpartition("/")[2]) and not payload.running
+            require(payload.ended_well == 1 or stopped, f"outputs of {task.job_dir} before the payload ended well")
         elif isinstance(task, TransferLog):
             payload = self._payload_in(task.job_dir)
             if payload.running:
@@ -364,6 +370,11 @@ class Checks:
             state = job.accepted[0]["job_status"] if job.accepted else ("bad attempt" if job.bad else "closed")
             ends[f"job {state}"] += 1
 
+    def _is_stopped(self, key: str) -> bool:
+        """Tell whether the kill file ended the payload: then the job is well all the same."""
+        job = self.world.pilot.ledger.jobs.get(key) or self.known.get(key)
+        return job is not None and job.stopped
+
     def _reported(self, job: Any) -> None:
         payload = self.world.payloads.get(f"{self.world.pilot.main_dir}/.bulkhead/control/{job.key}")
         require(payload is None or payload.starts <= 1, f"the payload of {job.key} was started more than once")
@@ -373,7 +384,8 @@ class Checks:
         code = abs(body["pilot_error_code"])
         if body["job_status"] == "finished":
             require(code == 0 and self.known[job.key].error_code == 0, f"{job.key} finished with error {code}")
-            require(payload is not None and payload.ended_well == 1, f"{job.key} finished without its payload")
+            well = payload is not None and (payload.ended_well == 1 or self._is_stopped(job.key))
+            require(well, f"{job.key} finished without its payload")
             if job.kind == "full":
                 out = any(path.endswith(f"-{job.job_id}") for path in self.world.staged_out)
                 require(out, f"{job.key} finished without its outputs")

@@ -20,6 +20,8 @@ from ipc.schema import (
     Failed,
     FetchQueue,
     Hello,
+    Inspect,
+    Inspected,
     KillPayload,
     LimitExceeded,
     LogTransferred,
@@ -30,6 +32,8 @@ from ipc.schema import (
     Prepared,
     PrepareJob,
     Progress,
+    Pulse,
+    Pulsed,
     RunPayload,
     SendUpdate,
     Staged,
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
 
 _OWN_FAULTS = (-11, -6, 1)
 _REQUEST_LIMIT_S = 120.0
-_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05}
+_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05, Inspect: 25, Pulse: 0}
 
 
 class Process:
@@ -278,6 +282,9 @@ class Process:
             world.blame(task, ErrorCode.LOOPINGJOB)
             fact = LimitExceeded(code=int(ErrorCode.LOOPINGJOB), diag="nothing moves")
             world.at(world.rng.random() * 40, self.do, lambda: self._observe(lease, fact))
+        if world.faults.hit("kill file"):
+            stop = LimitExceeded(code=int(ErrorCode.KILLPAYLOAD), diag="asked for by a file")
+            world.at(world.rng.random() * 40, self.do, lambda: self._observe(lease, stop))
         if world.faults.hit("task fails"):
             world.blame(task, ErrorCode.GENERALERROR)
             problem = failure(ErrorCode.GENERALERROR, "cannot watch", retry=world.rng.random() < 0.5)
@@ -341,6 +348,10 @@ def _result(task: Any) -> Any:
         return _staged(task)
     if isinstance(task, TransferLog):
         return LogTransferred(file=_file(task.transfer))
+    if isinstance(task, Inspect):
+        return Inspected(text="payload.stdout\nline", end_payload=task.words[0] == "gdb")
+    if isinstance(task, Pulse):
+        return Pulsed()
     return Prepared() if isinstance(task, PrepareJob) else CleanedUp()
 
 

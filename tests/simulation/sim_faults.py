@@ -42,6 +42,8 @@ KINDS: dict[str, float] = {
     "closed by the server": 0.03,
     "command nocleanup": 0.05,
     "command unknown": 0.05,
+    "command debug": 0.1,
+    "kill file": 0.05,
     "no job": 0.2,
     "source at its end": 0.1,
     "job given twice": 0.1,

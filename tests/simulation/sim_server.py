@@ -139,7 +139,10 @@ class Server:
         if self.faults.hit("command nocleanup"):
             return "nocleanup"
         if self.faults.hit("command unknown"):
-            return "tail payload.stdout"
+            return "turn around"
+        if self.faults.hit("command debug"):
+            words = ("debug", "debugoff", "debug,tail payload.stdout", "ls; id", "debug,gdb --pid %", "softkill")
+            return self.faults.rng.choice(words)
         return self.faults.rng.choice(("NULL", ""))
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from host.files import read_bounded
-from workers.monitor.machine import MEMORY_KINDS, Memory, State
+from workers.monitor.fit import Fit
+from workers.monitor.machine import IO_KINDS, MEMORY_KINDS, Memory, State
 
 _NAME = "usage.json"
 
@@ -19,6 +20,7 @@ def keep(control_dir: Path, state: State) -> None:
     """
     record: dict[str, object] = {"cpu_s": state.cpu_s, "wall_s": state.wall_s, "silence_s": state.silence_s}
     record.update((kind, asdict(getattr(state, kind))) for kind in MEMORY_KINDS)
+    record.update(io=state.io, fit=asdict(state.fit))
     temporary = control_dir / f".{_NAME}.{os.getpid()}"
     temporary.write_text(json.dumps(record), encoding="ascii")
     temporary.replace(control_dir / _NAME)
@@ -37,6 +39,15 @@ def recall(control_dir: Path, state: State) -> State:
             rss=Memory(**record["rss"]),
             vmem=Memory(**record["vmem"]),
             swap=Memory(**record["swap"]),
+            io=_io(record.get("io")),
+            fit=Fit(**record.get("fit", {})),
         )
     except (ValueError, TypeError, KeyError):
         return state
+
+
+def _io(found: object) -> tuple[int, ...]:
+    """Return the four totals that were kept, () when there are none."""
+    if not isinstance(found, list) or len(found) != len(IO_KINDS):
+        return ()
+    return tuple(int(value) for value in found)

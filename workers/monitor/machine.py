@@ -4,11 +4,13 @@ Times are seconds of CLOCK_BOOTTIME (it goes on while the host sleeps, as the ba
 which comes from CLOCK_MONOTONIC: time in which nothing could happen is no silence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from ipc.schema import LimitExceeded, Usage, Watch
+from workers.monitor.fit import Fit
+from workers.monitor.summary import OwnWords
 
 #: Less than this is no sign of life: a share of one core, and bytes read and written per second.
 IDLE_CORES = 0.005
@@ -17,16 +19,21 @@ IDLE_BYTES_PER_S = 1024.0
 NOTICEABLE = 0.05
 TELL_AFTER_S = 60.0
 MEMORY_KINDS = ("pss", "rss", "vmem", "swap")
+IO_KINDS = ("rchar", "wchar", "rbytes", "wbytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeSample:
-    """What the payload's processes use in one moment; memory in kB, -1 where it was not read."""
+    """What the payload's processes use in one moment; memory in kB, -1 where it was not read.
+
+    `io_bytes` is what went through any call, `io` the four figures of IO_KINDS, () when they were not read.
+    """
 
     age_s: float
     processes: int
     cpu_s: float
     io_bytes: int
+    io: tuple[int, ...] = ()
     pss_kb: int = -1
     rss_kb: int = -1
     vmem_kb: int = -1
@@ -45,7 +52,8 @@ class DirectorySample:
 class Sample:
     """One look: `tree` None when there is no payload (yet, or any more), `free_disk_bytes` -1 when not known.
 
-    `outputs` are (size, time) of the files that the payload writes to all the time.
+    `outputs` are (size, time) of the files that the payload writes to all the time, `own` is what its tools say.
+    `kill_file`: somebody asks for the payload's end.
     """
 
     boot_s: float
@@ -55,6 +63,8 @@ class Sample:
     directory: DirectorySample = DirectorySample()
     outputs: tuple[tuple[int, float], ...] = ()
     free_disk_bytes: int = -1
+    own: OwnWords = field(default_factory=OwnWords)
+    kill_file: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,10 @@ class State:
     cpu_s: float = 0.0
     tree_cpu_s: float = -1.0
     io_bytes: int = -1
+    io: tuple[int, ...] = ()
+    tree_io: tuple[int, ...] = ()
+    fit: Fit = field(default_factory=Fit)
+    own: OwnWords = field(default_factory=OwnWords)
     pss: Memory = Memory()
     rss: Memory = Memory()
     vmem: Memory = Memory()
@@ -112,11 +126,12 @@ def absorb(state: State, sample: Sample) -> State:
         state,
         size_bytes=sample.directory.size_bytes,
         free_disk_bytes=max(0, sample.free_disk_bytes),
+        own=sample.own,
     )
     seen: tuple[object, ...] = (sample.directory.touched, sample.outputs)
     tree = sample.tree
     if tree is None:
-        return replace(state, silence_s=0.0, seen=seen, processes=0, tree_cpu_s=-1.0, io_bytes=-1)
+        return replace(state, silence_s=0.0, seen=seen, processes=0, tree_cpu_s=-1.0, io_bytes=-1, tree_io=())
     # The sum over the tree falls when a process goes without being waited for; what it used stays counted.
     known = state.tree_cpu_s >= 0
     used_s = max(0.0, tree.cpu_s - state.tree_cpu_s) if known else max(0.0, tree.cpu_s - state.cpu_s)
@@ -130,6 +145,9 @@ def absorb(state: State, sample: Sample) -> State:
         cpu_s=state.cpu_s + used_s,
         tree_cpu_s=tree.cpu_s,
         io_bytes=tree.io_bytes,
+        io=_grown(state, tree.io),
+        tree_io=tree.io or state.tree_io,
+        fit=state.fit.after(tree.age_s, tree.pss_kb + tree.swap_kb) if tree.pss_kb > 0 <= tree.swap_kb else state.fit,
         wall_s=max(state.wall_s, tree.age_s),
         processes=tree.processes,
         silence_s=0.0 if active or not known else state.silence_s + silent_s,
@@ -141,9 +159,20 @@ def absorb(state: State, sample: Sample) -> State:
     )
 
 
+def _grown(state: State, now: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the totals of I/O after a sample; what processes that are gone moved stays counted, as with CPU time."""
+    if not now:
+        return state.io
+    if not state.io:
+        return now
+    before = state.tree_io or state.io
+    return tuple(total + max(0, new - old) for total, new, old in zip(state.io, now, before, strict=True))
+
+
 def usage(state: State) -> Usage:
     """Return what is told to the supervisor; `cores` is the mean over the payload's life."""
-    return Usage(
+    flow = dict(zip(IO_KINDS, state.io, strict=True)) if state.io else {}
+    return state.own.over(Usage(
         cpu_time_s=int(state.cpu_s),
         cores=round(state.cpu_s / state.wall_s, 2) if state.wall_s > 0 else 0.0,
         processes=state.processes,
@@ -159,7 +188,23 @@ def usage(state: State) -> Usage:
         free_disk_bytes=state.free_disk_bytes,
         wall_time_s=round(state.wall_s, 1),
         silence_s=round(state.silence_s, 1),
-    )
+        tot_rchar=flow.get("rchar", -1),
+        tot_wchar=flow.get("wchar", -1),
+        tot_rbytes=flow.get("rbytes", -1),
+        tot_wbytes=flow.get("wbytes", -1),
+        rate_rchar=_rate(flow, "rchar", state.wall_s),
+        rate_wchar=_rate(flow, "wchar", state.wall_s),
+        rate_rbytes=_rate(flow, "rbytes", state.wall_s),
+        rate_wbytes=_rate(flow, "wbytes", state.wall_s),
+        fitted=state.fit.is_good,
+        leak=round(state.fit.slope, 3),
+        chi2=round(state.fit.chi2, 4),
+        intersect=round(state.fit.intersect, 1),
+    ))  # fmt: skip
+
+
+def _rate(flow: dict[str, int], kind: str, wall_s: float) -> int:
+    return int(flow[kind] / wall_s) if flow and wall_s > 0 else -1
 
 
 def to_tell(state: State, boot_s: float) -> tuple[State, Usage | None]:
@@ -170,9 +215,13 @@ def to_tell(state: State, boot_s: float) -> tuple[State, Usage | None]:
     return replace(state, told=new, told_at_s=boot_s), new
 
 
+#: Figures whose change is told before the minute is over.
+_NOTICED = ("cpu_time_s", "processes", "max_pss_kb", "max_rss_kb", "work_dir_bytes", "free_disk_bytes", "n_gpu")
+
+
 def _noticeable(old: Usage, new: Usage) -> bool:
     # Wall time and silence always change; they come along with the rest.
-    for name in ("cpu_time_s", "processes", "max_pss_kb", "max_rss_kb", "work_dir_bytes", "free_disk_bytes"):
+    for name in _NOTICED:
         before, after = getattr(old, name), getattr(new, name)
         if abs(after - before) > NOTICEABLE * abs(before):
             return True
@@ -225,4 +274,5 @@ def _limits(state: State, watch: Watch, sample: Sample) -> list[tuple[str, int, 
             not watch.silence_limit_s or not running or state.silence_s < watch.silence_limit_s,
             f"no file touched, no CPU and no I/O for {state.silence_s:.0f} s",
         ),
+        ("kill file", ErrorCode.KILLPAYLOAD, not sample.kill_file or not running, "asked for by a file"),
     ]

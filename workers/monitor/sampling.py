@@ -56,13 +56,16 @@ class Tree:
         shim_pid = self._shim.pid if self._shim is not None else 0
         own = [row for row in rows if row.pid != shim_pid and row.state not in "ZX"]
         memory = [_memory(row.pid, with_pss=with_pss) for row in own]
+        flow = [_io(row.pid) for row in own]
+        io = tuple(sum(column) for column in zip(*flow, strict=True))
         pss, rss, vmem, swap = (sum(column) for column in zip(*memory, strict=True)) if memory else (0, 0, 0, 0)
         return TreeSample(
             age_s=self.age_s,
             processes=len(own),
             # The shim's row counts for those of its children that it has reaped, the zombies for themselves.
             cpu_s=sum(row.ticks for row in rows) / _TICKS,
-            io_bytes=sum(_io_bytes(row.pid) for row in own),
+            io_bytes=sum(io[:2]),
+            io=io,
             pss_kb=pss if with_pss else -1,
             rss_kb=rss,
             vmem_kb=vmem,
@@ -113,9 +116,13 @@ def _keyed(path: str, *keys: str) -> dict[str, int]:
     return values
 
 
-def _io_bytes(pid: int) -> int:
-    """Return the bytes that a process and its reaped children read and wrote, through any call."""
-    return sum(_keyed(f"/proc/{pid}/io", "rchar:", "wchar:").values())
+_IO_KEYS = ("rchar:", "wchar:", "read_bytes:", "write_bytes:")
+
+
+def _io(pid: int) -> tuple[int, ...]:
+    """Return the bytes a process and its reaped children moved: read and written by any call, from and to disk."""
+    found = _keyed(f"/proc/{pid}/io", *_IO_KEYS)
+    return tuple(found.get(key, 0) for key in _IO_KEYS)
 
 
 # ---------------------------------------------------------------- disk

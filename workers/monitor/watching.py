@@ -1,5 +1,6 @@
 """One job under watch: takes the samples when they are due and tells what they say."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from ipc.schema import Watch
 from workers.monitor.keeping import keep, recall
 from workers.monitor.machine import Sample, State, TreeSample, absorb, passed_limits, to_tell
 from workers.monitor.sampling import Directory, Tree, boot_s, free_disk_bytes, outputs, read_identity
+from workers.monitor.summary import read_own_words
 from workers.worker import Desk
 
 _log = logging.getLogger("monitor")
@@ -59,6 +61,7 @@ class Watching:
         self._pss_cost_s = 0.0
         self._planned_s = self._period_s
         self._keep_failed = False
+        self._kill_told = False
 
     def act(self, moment: Now) -> None:
         """Do what is due now."""
@@ -90,6 +93,8 @@ class Watching:
             directory=self._directory.latest,
             outputs=outputs(self._job_dir, (*_PAYLOAD_OUTPUTS, *self._task.outputs)),
             free_disk_bytes=free_disk_bytes(self._job_dir),
+            own=read_own_words(self._job_dir),
+            kill_file=self._is_killed_by_file(tree),
         )
         self._sampled_at = moment.mono
         self._state = absorb(self._state, sample)
@@ -102,6 +107,25 @@ class Watching:
             _log.warning("limit passed: job=%d code=%d %s", self._task.job_id, limit.code, limit.diag)
             self._desk.observed(self._lease, limit)
         self._plan(moment, sample, time.thread_time() - began - self._pss_cost_s)
+
+    def close(self) -> None:
+        """End the watch; a kill file that was told of is taken away, so that it does not end the next job as well."""
+        if self._kill_told:
+            self._take_kill_file()
+
+    def _is_killed_by_file(self, tree: TreeSample | None) -> bool:
+        """Tell whether there is a kill file for the payload; one whose payload is over is obeyed, and taken away."""
+        if not self._task.kill_file or not Path(self._task.kill_file).exists():
+            return False
+        if tree is not None:
+            self._kill_told = True
+        elif self._tree is not None:
+            self._take_kill_file()
+        return tree is not None
+
+    def _take_kill_file(self) -> None:
+        with contextlib.suppress(OSError):
+            Path(self._task.kill_file).unlink()
 
     def _sample_tree(self, moment: Now) -> TreeSample | None:
         if self._tree is None:
