@@ -16,6 +16,7 @@ from workflows.request import check_queue, job_request, kept_at, local_queue, qu
 
 _QUEUE_TRIES = 3
 _QUEUE_PAUSE_S = 5.0
+_FILE_PAUSE_S = 1.0
 
 
 def tell_worker_status(turn: Turn, word: str) -> None:
@@ -133,5 +134,8 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 def _count_failure(turn: Turn, reason: str) -> None:
     hunt = turn.ledger.hunt
     turn.say(logging.INFO, f"no job: {reason}")
-    pause_until_at = turn.now.mono + turn.settings.tuning.getjob_pause_s
+    pause_s = turn.settings.tuning.getjob_pause_s
+    if turn.settings.handover.jobs_from_files:
+        pause_s = min(pause_s, _FILE_PAUSE_S)  # the source has waited for the file
+    pause_until_at = turn.now.mono + pause_s
     turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=pause_until_at))

@@ -103,12 +103,16 @@ class AcquireJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendUpdate:
-    """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`."""
+    """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`.
+
+    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs.
+    """
 
     sequence: int
     call: str
     body: str
     final: bool = False
+    log_lfn: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

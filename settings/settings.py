@@ -6,6 +6,8 @@ Command line names are those of the pilots in use (behaviour 1), configuration n
 
 from dataclasses import dataclass, field
 
+from settings.handover import SERVER_ONLY, Handover
+
 VERSION = "0.1.0"
 
 
@@ -40,6 +42,9 @@ class Tuning:
     transfer_limit_s: float = 10_800.0
     sample_s: float = 10.0
     getjob_pause_s: float = 60.0
+    job_file_wait_s: float = 10.0
+    job_file_tries: int = 60
+    worker_heartbeat_s: float = 60.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
@@ -98,6 +103,9 @@ class Settings:
     lifetime_s: float = 324000.0
     job_file: str = ""
     report_file: str = ""
+    handover: Handover = SERVER_ONLY
+    #: The pilot's main directory (PILOT_HOME); known once its place is made.
+    home: str = ""
     # transfers
     base_urls: tuple[str, ...] = ()
     input_dir: str = ""

@@ -28,12 +28,15 @@ def queue_task(settings: Settings) -> FetchQueue:
     return FetchQueue(
         queue=settings.queue,
         queue_sources=(f"{local}/queuedata.json", settings.queuedata_url or _QUEUE_URL),
-        storage_sources=(
-            (settings.storagedata_url,)
-            if settings.storagedata_url
-            else (f"{local}/cric_ddmendpoints.json", _STORAGE_URL)
-        ),
+        storage_sources=_storage_sources(settings, local),
     )
+
+
+def _storage_sources(settings: Settings, local: str) -> tuple[str, ...]:
+    if settings.storagedata_url:
+        return (settings.storagedata_url,)
+    # Without updates the pilot asks nobody; what lies beside it was made storagedata_url.
+    return () if settings.handover.updates_to_files else (f"{local}/cric_ddmendpoints.json", _STORAGE_URL)
 
 
 def kept_at(main_dir: str, hunt: Hunt) -> str:

@@ -8,8 +8,10 @@ from errors.codes import ErrorCode
 from host.clock import Now, now
 from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
+from slot.ids import note_job
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
+from workers.reporter.handover import BEAT_LEASE, WorkerBeat
 from workers.reporter.keeping import keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.places import sink_of, source_of
@@ -36,6 +38,7 @@ class ReporterDuty:
         self._source = source_of(settings)
         self._sink = sink_of(settings)
         self._machine = Machine()
+        self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
@@ -45,6 +48,7 @@ class ReporterDuty:
         if isinstance(task, AcquireJob):
             kept = kept_job(task)
             if kept is not None:
+                note_job(self._settings, kept.definition)
                 self._desk.done(lease, kept)
                 return
             self._asked[lease] = task
@@ -61,12 +65,16 @@ class ReporterDuty:
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline."""
+        """Abandon the call that overran its deadline; renew Harvester's sign of life."""
+        beat = self._beat.due(moment.mono)
+        if beat is not None:
+            self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
         self._perform(self._machine.tick(moment.mono))
 
     def next_deadline(self) -> float | None:
-        """Return the deadline of the call under way."""
-        return self._machine.next_deadline()
+        """Return the deadline of the call under way, or the next sign of life for Harvester."""
+        times = (self._machine.next_deadline(), self._beat.next_deadline())
+        return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
         """Return nothing: calls are too short to be shown."""
@@ -103,9 +111,12 @@ class ReporterDuty:
 
     def _finish(self, action: Finish) -> None:
         outcome = action.outcome
+        if action.lease == BEAT_LEASE:
+            return
         asked = self._asked.pop(action.lease, None)
         if asked is not None and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
+            note_job(self._settings, outcome.definition)
         if isinstance(outcome, Failure):
             self._desk.failed(action.lease, outcome.code, diagnostics(outcome.code, outcome.text), retry=outcome.retry)
         else:

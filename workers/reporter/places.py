@@ -7,6 +7,7 @@ from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.exchange import Conversation
 from workers.reporter.files import FileSink, FileSource
+from workers.reporter.handover import HandoverSink, HandoverSource
 from workers.reporter.server_v1 import ServerV1
 
 
@@ -26,19 +27,25 @@ class Sink(Protocol):
 
 SOURCES: Mapping[str, Callable[[Settings], Source]] = {
     "files": FileSource,
+    "handover": HandoverSource,
     "server": ServerV1,
 }
 SINKS: Mapping[str, Callable[[Settings], Sink]] = {
     "files": FileSink,
+    "handover": HandoverSink,
     "server": ServerV1,
 }
 
 
 def source_of(settings: Settings) -> Source:
-    """Return the job source that the settings choose: the job file if there is one, else the server."""
+    """Return the job source that the settings choose: the job file if there is one, files handed over, the server."""
+    if settings.handover.jobs_from_files:
+        return SOURCES["handover"](settings)
     return SOURCES["files" if settings.job_file else "server"](settings)
 
 
 def sink_of(settings: Settings) -> Sink:
-    """Return the job sink that the settings choose: the report file for file jobs and without updates."""
+    """Return the job sink that the settings choose: the report file for file jobs, files handed over, the server."""
+    if settings.handover.updates_to_files:
+        return SINKS["handover"](settings)
     return SINKS["files" if settings.job_file or not settings.update_server else "server"](settings)
