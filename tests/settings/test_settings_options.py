@@ -9,6 +9,7 @@ import pytest
 
 from settings.build import build
 from settings.errors import SettingsError
+from settings.handover import Handover
 from settings.options import parse, parser
 from settings.settings import Settings
 
@@ -64,6 +65,10 @@ BUILT = [
     (["--baseurls", "http://a/"], "base_urls", ("http://a/",)),
     (["--isolation", "thread"], "isolation", "thread"),
     (["--job-file", "j.json"], "job_file", "/launch/j.json"),
+    (["--harvester-workdir", "d"], "handover", Handover(harvester=True, access_point="/launch/d")),
+    (["--harvester-datadir", "d"], "handover", Handover()),
+    (["--harvester-eventstatusdump", "f"], "handover", Handover()),
+    (["--harvester-workerattributes", "f"], "handover", Handover()),
     (["--report-file", "r.json"], "report_file", "/launch/r.json"),
     # a choice other than the default, but nothing to warn of
     (["--use-rucio-traces", "no"], "warnings", ()),

@@ -2,10 +2,10 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -110,7 +110,8 @@ def make_jobs(sandbox, count: int = 1, **recipe) -> list[dict]:
 def start_in(run: PilotRun, folder: Path, *options: str, script: str = "supervisor.py", **tuning: object) -> None:
     """Start a pilot in a directory of its own, without -a: that directory is its home."""
     folder.mkdir(exist_ok=True)
-    (folder / "queuedata.json").exists() or _save_queue(run, folder)
+    if not (folder / "queuedata.json").exists():
+        save_queue(run, folder)
 
     def without_base(command: list[str]) -> list[str]:
         words = list(command)
@@ -124,9 +125,7 @@ def start_in(run: PilotRun, folder: Path, *options: str, script: str = "supervis
     run.start(*options, wrap=without_base, environment=environment, **tuning)
 
 
-def _save_queue(run: PilotRun, folder: Path) -> None:
-    import urllib.request
-
+def save_queue(run: PilotRun, folder: Path) -> None:
     with urllib.request.urlopen(f"{run.sandbox.url}/cache/schedconfig/SANDBOX.all.json") as answer:
         (folder / "queuedata.json").write_bytes(answer.read())
 
@@ -149,4 +148,4 @@ def read_json(path: Path) -> dict:
 
 
 def environ_of(point: Path) -> dict[str, str]:
-    return {"HARVESTER_ID": "h", "HARVESTER_WORKER_ID": "12", "HARVESTER_WORKDIR": str(point), "LANG": os.sep and "C"}
+    return {"HARVESTER_ID": "h", "HARVESTER_WORKER_ID": "12", "HARVESTER_WORKDIR": str(point)}

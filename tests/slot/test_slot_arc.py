@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from slot_rig import Reader, encoded, last_record, make_jobs, pilot_calls, read_json, start_in, use_mv
+from slot_rig import Reader, encoded, last_record, make_jobs, pilot_calls, read_json, save_queue, start_in, use_mv
 
 from jobs.field_names import LEGACY_NAMES
 from tests.waiting import wait_until
@@ -19,9 +19,7 @@ def test_case_58_no_updates_two_heartbeat_files_and_no_word_to_the_server(sandbo
     place.mkdir()
     (place / "pandaJobData.out").write_text(encoded(definition, preprocess="{'command': 'true', 'args': ''}"))
     with Reader(place / "heartbeat.json", place / "heartbeat_new.json") as reader:
-        from slot_rig import _save_queue
-
-        _save_queue(pilot, place)
+        save_queue(pilot, place)
         since = last_record(sandbox)
         start_in(pilot, place, *ARC)
         assert pilot.wait_exit() == 0
