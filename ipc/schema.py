@@ -93,12 +93,14 @@ class AcquireJob:
     """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments.
 
     The definition is kept in the file `keep_at` before it is told; what is there already and does not have the
-    fingerprint `taken` was handed out and never dealt with: it is the answer.
+    fingerprint `taken` was handed out and never dealt with: it is the answer. `number` counts the jobs that this pilot
+    took before.
     """
 
     request: str
     keep_at: str = ""
     taken: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Job definitions that come as files: found, waited for, taken once (panda-protocol 5.2, 6; hpc-and-harvester 4.2).
 
-A definition is on disk in the pilot's own room before the file is removed, and a file with the definition that was
-dealt with last is only removed: a death on any line neither loses a job nor runs one twice.
+A definition is on disk in the pilot's own room before the file is removed, and a file with the definition that this
+pilot dealt with last is only removed: a death on any line neither loses a job nor runs one twice. A new pilot in the
+same place runs it again: ARC starts a failed job anew in its old directory.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) ->
             left_s = deadline - time.monotonic()
             if definition or left_s <= 0:
                 return definition
-            if task.taken and handover.more_jobs:
+            if task.number and handover.more_jobs:
                 _request(handover)
             watch.wait(min(left_s, _LOOK_AGAIN_S))
 
@@ -102,7 +103,7 @@ def _take_one(handover: Handover, home: Path, task: AcquireJob, watch: Directory
             raw, definition = _read(path, watch)
         except FileNotFoundError:
             continue
-        if fingerprint(definition) == task.taken:
+        if task.number and fingerprint(definition) == task.taken:
             _LOG.warning("%s holds the job that was run last; it is removed", path)
             _remove(path)
             continue

@@ -37,8 +37,9 @@ def place(tmp_path):
         )
 
         @staticmethod
-        def take(taken="", wait_s=0.0, number=0):
-            task = AcquireJob(request="{}", keep_at=str(Place.home / f"kept-{number}"), taken=taken)
+        def take(number=0, taken="", wait_s=0.0):
+            kept = str(Place.home / f"kept-{number}")
+            task = AcquireJob(request="{}", keep_at=kept, taken=taken, number=number)
             return take_job(Place.handover, Place.home, task, wait_s)
 
     return Place
@@ -99,8 +100,15 @@ def test_a_file_left_by_a_death_is_not_run_twice(place):
     place.file.write_text(json.dumps({"7": JOB}))
     definition = place.take()
     place.file.write_text(json.dumps({"7": JOB}))
-    assert place.take(taken=fingerprint(definition), number=1) == ""
+    assert place.take(1, taken=fingerprint(definition)) == ""
     assert not place.file.exists()
+
+
+def test_a_new_pilot_runs_the_job_of_its_directory_again(place):
+    place.file.write_text(json.dumps({"7": JOB}))
+    definition = place.take()
+    place.file.write_text(json.dumps({"7": JOB}))
+    assert place.take(0, taken=fingerprint(definition)) == definition
 
 
 def test_a_further_job_is_asked_for_once_and_comes_at_once(place):
@@ -113,14 +121,14 @@ def test_a_further_job_is_asked_for_once_and_comes_at_once(place):
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    assert json.loads(place.take(taken="before", wait_s=20))["PandaID"] == 7
+    assert json.loads(place.take(1, wait_s=20))["PandaID"] == 7
     feeder.join()
     assert not place.request.exists()
 
 
 def test_a_request_that_is_there_is_left_as_it_is(place):
     place.request.write_text('{"nJobs": 5}')
-    assert place.take(taken="before", wait_s=0.05) == ""
+    assert place.take(1, wait_s=0.05) == ""
     assert json.loads(place.request.read_text()) == {"nJobs": 5}
 
 

@@ -30,7 +30,7 @@ class HandoverSource:
     def acquire(self, task: AcquireJob) -> Conversation:
         """Wait for a definition file, within the time of one try; where nobody brings a second job, end."""
         settings = self._settings
-        if task.taken and not settings.handover.more_jobs:
+        if task.number and not settings.handover.more_jobs:
             return _Told(NoJob(reason="the one job of this slot was run", end=True))
         return Exchange(
             what="job file",
