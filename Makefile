@@ -42,9 +42,9 @@ unit: $(READY) ## all tests without ruff and mypy; ARGS="-k journal" chooses
 	$(PYTEST) -n $(WORKERS) -m 'not chaos' $(ARGS) || status=$$?; \
 	exit $$status
 
-soak: $(READY) ## the long simulation and chaos runs; ARGS="..."
-	@[ -f benchmarks/soak.py ] || { echo 'make soak: there is no benchmarks/soak.py in this version'; exit 2; }
-	$(PY) -m benchmarks.soak $(ARGS)
+# A million simulated jobs, every crash point, the long kills and waits; hours on two cores.
+soak: $(READY) ## the long simulation and chaos runs; ARGS="-k simulation" chooses
+	BULKHEAD_SIM_JOBS=1000000 BULKHEAD_SOAK=1 $(PYTEST) -n $(CHAOS_WORKERS) -m 'chaos or simulation' --timeout 36000 $(ARGS)
 
 bench: $(READY) ## the benchmarks; ARGS="..."
 	@[ -f benchmarks/__main__.py ] || { echo 'make bench: there is no benchmarks/__main__.py in this version'; exit 2; }

@@ -124,7 +124,8 @@ def inherited(ledger: Ledger) -> Ledger:
         fresh,
         began_wall=0.0,
         ending=None,
-        hunt=Hunt(),
+        # What was dealt with stays dealt with: its file may still lie there.
+        hunt=Hunt(taken=ledger.hunt.taken),
         # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
         tasks={
             key: task

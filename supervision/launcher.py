@@ -60,8 +60,11 @@ def _be_worker(briefing: Briefing) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     kernel.default_dispositions()
     kernel.clear_mask()
-    kernel.die_with_parent(signal.SIGKILL)
     kernel.hide_memory()
+    supervisor_fd = open_pidfd(briefing.supervisor)
+    # The reporter may have a job request under way when the supervisor dies; it keeps the answer before it leaves.
+    if briefing.role != "reporter" or supervisor_fd is None:
+        kernel.die_with_parent(signal.SIGKILL)
     if os.getppid() != briefing.supervisor.pid:
         raise SystemExit(_EXIT_LOST_PARENT)
     settings = briefing.settings
@@ -74,7 +77,7 @@ def _be_worker(briefing: Briefing) -> None:
         incarnation=briefing.incarnation,
         beat_s=settings.tuning.beat_s,
         supervisor_pid=briefing.supervisor.pid,
-        supervisor_fd=open_pidfd(briefing.supervisor),
+        supervisor_fd=supervisor_fd,
         show_title=show,
     )
     try:

@@ -141,6 +141,10 @@ class Loop:
     def _turn(self, event: Event, moment: Now) -> None:
         before = self._pilot
         after, actions = self._decide(event, moment)
+        # A worker holds nothing, so its start need not wait for the disk: a killed one is back that much sooner.
+        for action in actions:
+            if isinstance(action, StartWorker):
+                self._perform(action)
         if after.ledger is not before.ledger:
             self._crash_point("commit-before")
             self._commit(before, after, actions, moment)
@@ -148,7 +152,8 @@ class Loop:
         self._pilot = after
         for action in actions:
             self._crash_point("action-before")
-            self._perform(action)
+            if not isinstance(action, StartWorker):
+                self._perform(action)
             self._crash_point("action-after")
         if after is not before:
             self._hull.bulletin.publish(after, self._hull.crew.pids(), moment)

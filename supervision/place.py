@@ -117,7 +117,8 @@ def occupy(place: Place, *, wait: bool) -> bool:
 
 def vacate(room: Path) -> None:
     """Tell later pilots that nothing is left to be taken over here; they then need not look into the journal."""
-    for path in (*room.glob(KEPT), room / LOCK):
+    # With what was being written when its writer was killed.
+    for path in (*room.glob(KEPT), *room.glob(f".{KEPT}.*.part"), room / LOCK):
         path.unlink(missing_ok=True)
 
 

@@ -145,7 +145,7 @@ def test_a_server_that_speaks_tls(tls):
     run, authority = tls
     job_id = run.sandbox.make_jobs(1, inputs=[2000], outputs=[3000])[0]
     # The option is for the talk with the server, the variable for the tools that bring files.
-    run.start("--capath", str(authority), environment={"SSL_CERT_FILE": str(authority)})
+    run.start("--capath", str(authority))
     assert run.wait_exit() == 0, run.story()
     run.assert_final(job_id, "finished", 0)
     run.assert_clean()

@@ -224,3 +224,16 @@ def test_restarts_leave_no_descriptors_and_no_zombies(pilot):
     assert pilot.wait_exit() == 0, pilot.story()
     pilot.assert_final(held.job_id, "finished", 0)
     pilot.assert_clean()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_job_handed_out_to_a_supervisor_that_dies_meanwhile_is_not_lost(pilot, times):
+    """The server hands a job out once; the reporter waits for the answer, keeps it, and the next one finds it."""
+    (job_id,) = pilot.sandbox.make_jobs(1, inputs=[2000], outputs=[3000], transform="quick.sh")
+    pilot.sandbox.fault("acquire_jobs", "late", seconds=2)
+    pilot.start("-x", "3", "-v", "3", getjob_pause_s=0.1)
+    wait_until(lambda: pilot.sandbox.job(job_id)["state"] == "sent", 10, "the job was not handed out")
+    kill_again_and_again(pilot, "supervisor", times)
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(job_id, "finished", 0)
+    pilot.assert_clean()

@@ -1,6 +1,7 @@
 """What the reporter does in the worker's loop: tasks into conversations, one call after the other, outcomes back."""
 
 import os
+import select
 from collections.abc import Mapping
 
 from errors.catalogue import diagnostics
@@ -12,11 +13,15 @@ from slot.ids import note_job
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.handover import BEAT_LEASE, WorkerBeat
-from workers.reporter.keeping import keep_job, kept_job
+from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.places import sink_of, source_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
+
+#: How long a reporter whose supervisor died waits for the answer to a job request.
+_LAST_ANSWER_S = 10.0
+_LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
@@ -40,18 +45,15 @@ class ReporterDuty:
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
+        self._waiting: dict[str, AcquireJob] = {}
+        self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`, or put it behind the call under way."""
-        if isinstance(task, AcquireJob):
-            kept = kept_job(task)
-            if kept is not None:
-                note_job(self._settings, kept.definition)
-                self._desk.done(lease, kept)
-                return
-            self._asked[lease] = task
+        if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
+            return
         conversation = self._conversation(task)
         if conversation is None:
             kind = type(task).__name__
@@ -61,19 +63,24 @@ class ReporterDuty:
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the work under `lease`; the call under way for it is abandoned."""
+        self._waiting.pop(lease, None)
         self._asked.pop(lease, None)
+        self._turnstile.leave(lease)
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline; renew Harvester's sign of life."""
+        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does; show Harvester life."""
         beat = self._beat.due(moment.mono)
         if beat is not None:
             self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
+        for lease, task in list(self._waiting.items()):
+            self.assign(lease, task, moment)
         self._perform(self._machine.tick(moment.mono))
 
     def next_deadline(self) -> float | None:
-        """Return the deadline of the call under way, or the next sign of life for Harvester."""
-        times = (self._machine.next_deadline(), self._beat.next_deadline())
+        """Return the deadline of the call under way, of a sign of life, or when to look for the right to ask again."""
+        look_at = now().mono + _LOOK_AGAIN_S if self._waiting else None
+        times = (self._machine.next_deadline(), self._beat.next_deadline(), look_at)
         return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
@@ -81,9 +88,31 @@ class ReporterDuty:
         return ()
 
     def stop(self) -> None:
-        """Let the courier go; a call under way is not waited for."""
+        """Let the courier go; only the answer to a job request under way is waited for, and kept."""
+        deadline = now().mono + _LAST_ANSWER_S
+        while self._asked and now().mono < deadline:
+            left_ms = max(1, int((deadline - now().mono) * 1000))
+            poller = select.poll()
+            poller.register(self._courier.descriptor, select.POLLIN)
+            if poller.poll(left_ms):
+                self._collect()
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
+
+    def _may_ask(self, lease: str, task: AcquireJob) -> bool:
+        """Tell whether to ask the server: not while another reporter does, nor for a job that is here already."""
+        if not self._turnstile.enter(lease, task):
+            self._waiting[lease] = task
+            return False
+        self._waiting.pop(lease, None)
+        kept = kept_job(task)
+        if kept is not None:
+            note_job(self._settings, kept.definition)
+            self._turnstile.leave(lease)
+            self._desk.done(lease, kept)
+            return False
+        self._asked[lease] = task
+        return True
 
     def _conversation(self, task: Task) -> Conversation | None:
         if isinstance(task, SendUpdate):
@@ -117,6 +146,7 @@ class ReporterDuty:
         if asked is not None and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
             note_job(self._settings, outcome.definition)
+        self._turnstile.leave(action.lease)
         if isinstance(outcome, Failure):
             self._desk.failed(action.lease, outcome.code, diagnostics(outcome.code, outcome.text), retry=outcome.retry)
         else:

@@ -45,9 +45,15 @@ class Children:
     """The pool of children; `heard` gets (slot, line), `died` gets (slot, text)."""
 
     def __init__(
-        self, watcher: Watcher, heard: Callable[[int, dict[str, Any]], None], died: Callable[[int, str], None]
+        self,
+        watcher: Watcher,
+        heard: Callable[[int, dict[str, Any]], None],
+        died: Callable[[int, str], None],
+        ca_path: str = "",
     ) -> None:
         self._watcher = watcher
+        # The one thing that a mover needs and that may have come by an option.
+        self._environment = {**os.environ, "X509_CERT_DIR": ca_path} if ca_path else None
         self._heard = heard
         self._died = died
         self._by_slot: dict[int, _Child] = {}
@@ -132,6 +138,7 @@ class Children:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            env=self._environment,
         )
         child = _Child(process)
         self._by_slot[slot] = child

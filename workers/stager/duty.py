@@ -46,7 +46,7 @@ class StagerDuty:
         """Start nothing yet: children are started with the first task."""
         self._desk = desk
         self._machine = StagerMachine(settings.tuning)
-        self._children = Children(desk, self._heard, self._died)
+        self._children = Children(desk, self._heard, self._died, settings.ca_path)
         self._events: list[Event] = []
         self._busy = False
 
