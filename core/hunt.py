@@ -51,7 +51,8 @@ def seek(turn: Turn) -> None:
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
         request = job_request(turn.settings, turn.ledger.hunt)
         keep_at = kept_at(turn.pilot.main_dir, hunt)
-        open_task(turn, "acquire", AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken, number=hunt.jobs_taken))
+        ask = AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken, number=hunt.jobs_taken)
+        open_task(turn, "acquire", ask)
 
 
 def _over(turn: Turn) -> str:

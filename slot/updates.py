@@ -67,7 +67,7 @@ def _leave_files(settings: Settings, task: SendUpdate, body: dict[str, Any]) -> 
     folder = point_of(settings, body.get("job_id"))
     found = entries(report, task.log_lfn, folders)
     if found:
-        write_dump(Path(settings.handover.access_point) / settings.handover.names.dump, int(body["job_id"]), found)
+        write_dump(folder / settings.handover.names.dump, int(body["job_id"]), found)
     else:
         _LOG.warning("job=%s there is no file to tell Harvester of", body.get("job_id"))
     job_report = body.get("meta_data")

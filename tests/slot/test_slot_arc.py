@@ -67,3 +67,43 @@ def test_a_pilot_that_never_gets_to_a_job_says_failed(sandbox, pilot, tmp_path):
     last = read_json(place / "heartbeat.json")
     assert (last["state"], last["pilotErrorCode"]) == ("failed", 1008)
     assert (place / "pandaJobData.out").exists()
+
+
+def test_arc_starts_a_job_again_in_its_old_directory(sandbox, pilot, tmp_path):
+    """What the first pilot left changes nothing: the job runs, heartbeat and list are those of the second run."""
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox)
+    place = tmp_path / "arc"
+    place.mkdir()
+    for run in (1, 2):
+        (place / "pandaJobData.out").write_text(encoded(definition))
+        start_in(pilot, place, *ARC)
+        assert pilot.wait_exit() == 0
+        assert read_json(place / "heartbeat.json")["state"] == "finished", run
+        assert not (place / "pandaJobData.out").exists()
+    assert (place / "pilotlog.txt").read_text().count("payload_started") == 2
+    assert len((place / "output.list").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("crash_at", ["commit-before:8", "commit-after:12", "action-before:14"])
+def test_a_supervisor_that_crashes_on_the_way(sandbox, pilot, tmp_path, crash_at):
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox)
+    place = tmp_path / "arc"
+    place.mkdir()
+    (place / "pandaJobData.out").write_text(encoded(definition))
+    start_in(pilot, place, *ARC, crash_at=crash_at)
+    assert pilot.wait_exit() == 0
+    assert read_json(place / "heartbeat.json")["state"] == "finished", pilot.story()
+    assert (place / "pandaIDs.out").read_text() == f"{definition['PandaID']}\n"
+
+
+def test_workers_as_threads_write_the_same_files(sandbox, pilot, tmp_path):
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox)
+    place = tmp_path / "arc"
+    place.mkdir()
+    (place / "pandaJobData.out").write_text(encoded(definition))
+    start_in(pilot, place, *ARC, "--isolation", "thread")
+    assert pilot.wait_exit() == 0
+    assert read_json(place / "heartbeat.json")["state"] == "finished"

@@ -73,10 +73,14 @@ def test_timestamp_has_an_offset():
 
 
 def test_a_job_with_a_directory_of_its_own_has_its_attributes_there(settings, tmp_path):
-    (tmp_path / "7").mkdir()
-    _send(settings)
-    assert (tmp_path / "7" / "worker_attributes.json").exists()
-    assert not (tmp_path / "worker_attributes.json").exists()
+    own = tmp_path / "7"
+    own.mkdir()
+    (tmp_path / "log.tgz").touch()
+    report = json.dumps({"log.tgz": {"fsize": 1}})
+    _send(settings, "log.tgz", job_status="finished", job_output_report=report, meta_data="{}")
+    files = ("worker_attributes.json", "event_status.dump.json", "jobReport.json")
+    assert [(own / name).exists() for name in files] == [True] * 3
+    assert [(tmp_path / name).exists() for name in files] == [False] * 3
 
 
 def test_the_final_update_tells_of_files_that_are_there(settings, tmp_path):

@@ -69,7 +69,7 @@ class ReporterDuty:
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does; show Harvester life."""
+        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does; beat for Harvester."""
         beat = self._beat.due(moment.mono)
         if beat is not None:
             self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
