@@ -27,6 +27,8 @@ _LOG = logging.getLogger("reporter")
 _LOOK_AGAIN_S = 2.0
 _BROKEN_TRIES, _BROKEN_PAUSE_S = 3, 2.0
 _MAX_IDS = 10_000
+#: Members of a definition that stay in the pilot's own room.
+_SECRETS = frozenset({"secrets", "pilotSecrets", "pandaProxySecretKey"})
 
 
 def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) -> str:
@@ -109,7 +111,7 @@ def _take_one(handover: Handover, home: Path, task: AcquireJob, watch: Directory
             continue
         if task.keep_at:
             write_atomic(Path(task.keep_at), definition, mode=0o600)
-        write_atomic(home / "job_definition.json", raw, mode=0o600)
+        write_atomic(home / "job_definition.json", _without_secrets(raw, definition), mode=0o600)
         _remove(path)
         _remove(Path(handover.access_point) / handover.names.request, wanted=bool(handover.access_point))
         _LOG.info("a job was taken from %s", path)
@@ -128,6 +130,15 @@ def _read(path: Path, watch: DirectoryWatch) -> tuple[bytes, str]:
             if time.monotonic() >= deadline:
                 raise JobError(ErrorCode.BADJOBDEFINITION, f"job file {path}: {error.detail}") from error
         watch.wait(_BROKEN_PAUSE_S)
+
+
+def _without_secrets(raw: bytes, definition: str) -> bytes:
+    """Return what is kept of a file for people: the file as it is, or the job alone when it holds secrets."""
+    fields = json.loads(definition)
+    if not _SECRETS & fields.keys():
+        return raw
+    shown = {key: value for key, value in fields.items() if key not in _SECRETS}
+    return json.dumps({str(fields["PandaID"]): shown}).encode()
 
 
 def _remove(path: Path, *, wanted: bool = True) -> None:

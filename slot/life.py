@@ -15,7 +15,7 @@ from jobs.decoding import MAX_BYTES
 from jobs.identity import identify
 from settings.settings import Settings
 from slot.job_files import definition_files, definition_of
-from slot.updates import write_heartbeat
+from slot.updates import write_attributes, write_heartbeat
 
 HEARTBEAT = "worker_heartbeat.json"
 _HARVESTERS_KILL_NAME = "kill_worker.json"
@@ -28,6 +28,7 @@ def begin(settings: Settings, wall: float) -> None:
     """Clear away what a pilot before left in the same place, and write the files that must exist from the start."""
     try:
         if settings.handover.harvester:
+            Path(settings.handover.access_point).mkdir(parents=True, exist_ok=True)
             for path in _kill_files(settings):
                 path.unlink(missing_ok=True)
             touch_heartbeat(settings)
@@ -41,8 +42,10 @@ def end(settings: Settings, exit_code: int, wall: float, *, jobs_left: bool) -> 
     """Say that the pilot is over; the kill file, which ends the worker, is the last file of all."""
     try:
         if settings.handover.updates_to_files and not jobs_left:
-            _settle_heartbeat(settings, exit_code, wall)
+            _settle(settings, exit_code, wall)
         if settings.handover.harvester:
+            # A job that is still brought now would have nobody to run it.
+            (Path(settings.handover.access_point) / settings.handover.names.request).unlink(missing_ok=True)
             for path in _kill_files(settings):
                 write_atomic(path, "{}")
     except OSError as error:
@@ -114,8 +117,8 @@ def _waiting_definition(settings: Settings) -> str:
     return ""
 
 
-def _settle_heartbeat(settings: Settings, exit_code: int, wall: float) -> None:
-    """Make heartbeat.json say "failed" if no job came to an end: a reader takes an absent or open one for success."""
+def _settle(settings: Settings, exit_code: int, wall: float) -> None:
+    """Say "failed" if the last job did not come to its end: ARC takes an absent or open heartbeat.json for success."""
     try:
         body = json.loads(read_bounded(Path(settings.home) / "heartbeat_new.json", _STATE_BYTES))
     except (ValueError, RecursionError):
@@ -127,6 +130,8 @@ def _settle_heartbeat(settings: Settings, exit_code: int, wall: float) -> None:
     code = _code_of_exit(exit_code)
     text = diagnostics(code, f"the pilot ended with exit code {exit_code} before a job came to its end")
     ended = {**body, "job_status": "failed", "pilot_error_code": code, "pilot_error_diag": text}
+    if settings.handover.harvester_updates and ended["job_id"]:
+        write_attributes(settings, ended, wall)
     write_heartbeat(Path(settings.home), ended, wall)
 
 

@@ -39,9 +39,14 @@ def write_update(settings: Settings, task: SendUpdate, wall: float) -> None:
         _leave_files(settings, task, body)
         body["meta_data"] = legacy.with_node_maps(str(body.get("meta_data") or ""), home)
     if settings.handover.harvester_updates:
-        folder = point_of(settings, body.get("job_id"))
-        write_atomic(folder / settings.handover.names.attributes, json.dumps(legacy.attributes(body, wall)))
+        write_attributes(settings, body, wall)
     write_heartbeat(home, body, wall)
+
+
+def write_attributes(settings: Settings, body: dict[str, Any], wall: float) -> None:
+    """Write the worker attributes of an update (5.4)."""
+    folder = point_of(settings, body.get("job_id"))
+    write_atomic(folder / settings.handover.names.attributes, json.dumps(legacy.attributes(body, wall)))
 
 
 def write_heartbeat(home: Path, body: dict[str, Any], wall: float) -> None:

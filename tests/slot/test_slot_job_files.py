@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -93,6 +94,14 @@ def test_taking_keeps_copies_and_removes_the_file(place):
     assert (place.home / "kept-0").read_text() == definition
     assert (place.home / "kept-0").stat().st_mode & 0o777 == 0o600
     assert not place.request.exists()
+
+
+@pytest.mark.parametrize("form", [lambda job: json.dumps({"7": job}), urlencode])
+def test_case_30_secrets_are_not_in_the_copy_for_people(place, form):
+    place.file.write_text(form({**JOB, "secrets": "canary", "pandaProxySecretKey": "canary"}))
+    assert "canary" in place.take()
+    assert "canary" not in (place.home / "job_definition.json").read_text()
+    assert int(json.loads((place.home / "job_definition.json").read_text())["7"]["PandaID"]) == 7
 
 
 def test_a_file_left_by_a_death_is_not_run_twice(place):

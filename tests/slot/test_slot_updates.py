@@ -196,3 +196,18 @@ def test_an_end_without_a_job_is_a_failure_in_the_heartbeat(settings, tmp_path, 
     _send(settings, job_status="finished")
     life.end(settings, exit_code, 0.0, jobs_left=False)
     assert json.loads((tmp_path / "heartbeat.json").read_text())["state"] == "finished"
+
+
+def test_an_end_with_a_job_under_way_fails_it_for_harvester_and_takes_the_request_back(settings, tmp_path):
+    _send(settings)
+    (tmp_path / "worker_requestjob.json").write_text("{}")
+    life.end(settings, 143, 0.0, jobs_left=False)
+    attributes = json.loads((tmp_path / "worker_attributes.json").read_text())
+    assert (attributes["jobStatus"], attributes["pilotErrorCode"], attributes["jobId"]) == ("failed", 1201, 7)
+    assert not (tmp_path / "worker_requestjob.json").exists()
+
+
+def test_a_final_word_that_waits_for_the_next_pilot_is_left_to_it(settings, tmp_path):
+    _send(settings)
+    life.end(settings, 143, 0.0, jobs_left=True)
+    assert json.loads((tmp_path / "worker_attributes.json").read_text())["jobStatus"] == "running"
