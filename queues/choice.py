@@ -11,6 +11,7 @@ from errors.codes import ErrorCode
 from jobs.definition import JobDefinition
 from jobs.files import InputFile, OutputFile
 from queues.copytools import (
+    GRID_SCHEMES,
     LOCAL_TOOLS,
     belongs_to_mv,
     schemes_of,
@@ -210,7 +211,7 @@ class Chooser:
         """Return where ARC is to bring a file that is left beside the job, "" when the queue names no storage."""
         try:
             name = self._endpoints(file, activities)[0]
-            return self._on_storage("gfal", file, name, schemes_of(self.queue, (), "gfal")).url
+            return self._on_storage("gfal", file, name, GRID_SCHEMES).url
         except PlacementError:
             return ""
 

@@ -1,6 +1,7 @@
 """ARC's control tower: a job from a file, heartbeat files, output.list, no word to any server (cases 58, 59)."""
 
 import json
+import shutil
 
 import pytest
 from slot_rig import Reader, encoded, last_record, make_jobs, pilot_calls, read_json, save_queue, start_in, use_mv
@@ -107,3 +108,31 @@ def test_workers_as_threads_write_the_same_files(sandbox, pilot, tmp_path):
     start_in(pilot, place, *ARC, "--isolation", "thread")
     assert pilot.wait_exit() == 0
     assert read_json(place / "heartbeat.json")["state"] == "finished"
+
+
+def test_inputs_lie_beside_the_job_and_outputs_are_listed_with_their_grid_urls(sandbox, pilot, tmp_path):
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox, inputs=[2000], outputs=[1000])
+    place = tmp_path / "arc"
+    place.mkdir()
+    (place / "pandaJobData.out").write_text(encoded(definition))
+    (lfn,) = definition["inFiles"].split(",")
+    cache = tmp_path / "cache"
+    shutil.copy(sandbox.stored_path(definition["scopeIn"], lfn), cache)
+    cache.chmod(0o444)
+    (place / lfn).symlink_to(cache)
+    access = {"endpoint": "davs://se.example.org:443", "path": "/disk/", "flavour": "WEBDAV"}
+    storage = {"name": "SANDBOX_DATADISK", "is_deterministic": True, "arprotocols": {"write_lan": [access]}}
+    (place / "cric_ddmendpoints.json").write_text(json.dumps({"SANDBOX_DATADISK": storage}))
+    start_in(pilot, place, *ARC)
+    assert pilot.wait_exit() == 0
+    beat = read_json(place / "heartbeat.json")
+    assert beat["state"] == "finished", pilot.story()
+    report = json.loads(beat["xml"])
+    assert all(entry["surl"].startswith("davs://se.example.org:443/disk/") for entry in report.values())
+    for line in (place / "output.list").read_text().splitlines():
+        name, _, rest = line.partition(" ")
+        assert rest == f"{report[name]['surl']}:checksumtype=adler32:checksumvalue={report[name]['adler32']}"
+        assert (place / name).is_file()
+    assert (place / lfn).is_symlink()
+    assert cache.exists()

@@ -149,3 +149,20 @@ def test_a_signal_is_in_the_attributes_before_the_pilot_is_gone(sandbox, pilot, 
     (entry,) = harvester.take_dump()[str(definition["PandaID"])]
     assert entry["type"] == "log"
     assert harvester.killed()
+
+
+@pytest.mark.parametrize("role", ["reporter", "supervisor"])
+def test_deaths_while_the_next_job_is_waited_for(sandbox, pilot, tmp_path, role):
+    use_mv(sandbox, timefloor=60)
+    first, second = make_jobs(sandbox, 2)
+    harvester = Messenger(tmp_path / "point")
+    harvester.feed(first)
+    start_in(pilot, harvester.point, *_push(harvester.point), job_file_wait_s=5, job_file_tries=2)
+    wait_until(harvester.requested, 20, "no request for a further job")
+    pilot.wait_replaced(role, pilot.kill(role))
+    harvester.feed(second)
+    ended = {"jobId": second["PandaID"], "jobStatus": "finished"}
+    wait_until(lambda: ended.items() <= harvester.attributes().items(), 30, "the second job did not end")
+    assert pilot.wait_exit() == 0
+    assert (harvester.point / "pandaIDs.out").read_text().split() == [str(j["PandaID"]) for j in (first, second)]
+    assert set(harvester.take_dump()) == {str(job["PandaID"]) for job in (first, second)}
