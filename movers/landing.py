@@ -78,6 +78,9 @@ class Landing:
         """Return the descriptor of the new partial file; `settle` closes it."""
         try:
             self.descriptor = os.open(self.partial, _NEW, mode | 0o600, dir_fd=self.folder)
+        except FileExistsError as error:
+            code = default_code(self._order.direction)
+            raise MoverError(code, "another mover makes the same file", retry=True) from error
         except OSError as error:
             raise os_failure(error, self._order.direction, "creating the partial file") from error
         self._pending = True
