@@ -7,6 +7,7 @@ from dataclasses import replace
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, no_job, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
+from core.node import describe_node, described, description_failed
 from core.outbox import delivery_failed, drop_row, row_of
 from core.state import Turn
 from core.tasks import close_task, put_off
@@ -14,6 +15,7 @@ from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
     CleanUp,
+    DescribeNode,
     Done,
     Failed,
     FetchQueue,
@@ -21,6 +23,7 @@ from ipc.schema import (
     KillPayload,
     LimitExceeded,
     LogTransferred,
+    NodeDescribed,
     NoJob,
     Observed,
     PayloadEnded,
@@ -186,10 +189,12 @@ def _job_or_none(turn: Turn, task: TaskRecord, result: Result) -> None:
 def _queue(turn: Turn, _task: TaskRecord, result: Result) -> None:
     if isinstance(result, QueueFetched):
         queue_fetched(turn, result)
+        describe_node(turn)
 
 
 _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, Result], None]]] = {
     FetchQueue: (QueueFetched, _queue),
+    DescribeNode: (NodeDescribed, described),
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
     PrepareJob: (object, _prepared),
@@ -246,6 +251,7 @@ def _hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 
 _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     FetchQueue: _hunt_failed,
+    DescribeNode: description_failed,
     AcquireJob: _hunt_failed,
     PrepareJob: _job_fails,
     StageIn: _job_fails,

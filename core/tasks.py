@@ -9,6 +9,7 @@ from ipc.schema import (
     Assign,
     Cancel,
     CleanUp,
+    DescribeNode,
     FetchQueue,
     KillPayload,
     PrepareJob,
@@ -25,6 +26,7 @@ from jobs.ledger import TaskRecord
 #: Which role a task belongs to.
 ROLE_OF: dict[type, str] = {
     FetchQueue: "reporter",
+    DescribeNode: "reporter",
     AcquireJob: "reporter",
     SendUpdate: "reporter",
     StageIn: "stager",

@@ -89,6 +89,17 @@ class FetchQueue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeNode:
+    """reporter: collect the maps of the worker node and its GPUs, write them into `home`, and send them if told to."""
+
+    site: str
+    queue: str
+    node: str
+    home: str
+    send: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcquireJob:
     """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments.
 
@@ -213,6 +224,7 @@ class Watch:
 
 Task: TypeAlias = (
     FetchQueue
+    | DescribeNode
     | AcquireJob
     | SendUpdate
     | PrepareJob
@@ -233,6 +245,13 @@ class QueueFetched:
 
     queue_text: str
     storage_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDescribed:
+    """The node was described as far as that could be done; `note` says what could not, "" for nothing."""
+
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +327,7 @@ class PayloadKilled:
 
 Result: TypeAlias = (
     QueueFetched
+    | NodeDescribed
     | JobAcquired
     | NoJob
     | UpdateAnswered

@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tls-key", type=Path, help="PEM key of it")
     add("--client-ca", type=Path, help="PEM authorities of client certificates; pilots need an identity then")
     add("--token", help="bearer token of pilots; pilots need an identity then")
+    add("--dialects", default="v1", choices=("v1", "legacy", "both"), help="what is understood (%(default)s)")
     add("--end-with-stdin", action="store_true", help="end when standard input ends")
     return options
 
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tls_key=options.tls_key,
         client_ca=options.client_ca,
         token=options.token,
+        dialects=options.dialects,
     )
     jobs = [job for path in options.jobs for job in read_jobs(path)]
     asyncio.run(

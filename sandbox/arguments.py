@@ -13,7 +13,7 @@ _PYTHON_TYPES: Mapping[str, type] = {
     "str": str,
     "bool": bool,
 }
-_ITEM_TYPES: Mapping[str, type] = {"list[int]": int, "list[dict]": dict}
+_ITEM_TYPES: Mapping[str, type] = {"list[int]": int, "list[dict]": dict, "list[str]": str}
 
 
 class ArgumentRefusedError(Exception):
@@ -37,7 +37,8 @@ class CallTable:
         http: The one HTTP method allowed.
         required: Arguments without a default.
         not_null: Optional arguments whose default is not null, so that a null is a type error.
-        types: Argument name to type word (`int`, `float`, `str`, `bool`, `number`, `any`, `list[int]`, `list[dict]`).
+        types: Argument name to type word (`int`, `float`, `str`, `bool`, `number`, `any`, `list[int]`,
+            `list[str]`, `list[dict]`).
     """
 
     name: str

@@ -11,6 +11,9 @@ from sandbox.arguments import (
     check_arguments,
 )
 from sandbox.config import SandboxConfig
+from sandbox.credential_calls import CREDENTIAL_CALLS
+from sandbox.envelope import envelope
+from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _SUCCESS = 0
@@ -21,11 +24,6 @@ _RESOURCE_TYPES = (
     ("MCORE", 2, None, 0, 2000),
     ("MCORE_HIMEM", 2, None, 2001, None),
 )
-
-
-def envelope(success: bool, message: str = "", data: Any = None) -> dict[str, Any]:
-    """Return a v1 answer."""
-    return {"success": success, "message": message, "data": data}
 
 
 class Calls:
@@ -44,6 +42,9 @@ class Calls:
             "update_worker_node": _accept,
             "update_worker_node_gpu": _accept,
             "get_resource_types": _get_resource_types,
+            "set_debug_mode": self._set_debug_mode,
+            **EventCalls(jobs).by_name,
+            **CREDENTIAL_CALLS,
         }
 
     def run(self, table: CallTable, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +92,11 @@ class Calls:
         except (UnknownArgumentError, UncaughtServerError) as err:
             return envelope(False, f"failed with {err}", [])
         return envelope(True, data=answers)
+
+    def _set_debug_mode(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer with `success` inverted, as the real server does."""
+        message = "Succeeded" if self._jobs.get(arguments["job_id"]) else "Not found"
+        return envelope(message != "Succeeded", message)
 
     def _get_job_status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         found = []

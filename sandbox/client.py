@@ -212,8 +212,11 @@ class Sandbox:
         return dict(json.loads(text))
 
 
+_UPDATES = {"update_job", "update_jobs_bulk", "updateJob"}
+
+
 def _names_job(job_id: int) -> Callable[[Entry], bool]:
     def names(entry: Entry) -> bool:
-        return entry["call"] in {"update_job", "update_jobs_bulk"} and str(job_id) in json.dumps(entry["body"])
+        return entry["call"] in _UPDATES and str(job_id) in json.dumps(entry["body"])
 
     return names

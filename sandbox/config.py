@@ -27,6 +27,7 @@ class SandboxConfig:
         tls_key: PEM key of it.
         client_ca: PEM file of the authorities of client certificates; with it an identity is needed.
         token: Bearer token to demand; with it an identity is needed.
+        dialects: "v1" (as release 1.0), "both" (as 0.7 and 0.8) or "legacy" (v1 calls are not found).
     """
 
     storage: Path
@@ -44,6 +45,7 @@ class SandboxConfig:
     tls_key: Path | None = None
     client_ca: Path | None = None
     token: str | None = None
+    dialects: str = "v1"
 
     @property
     def needs_identity(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sandbox.arguments import ArgumentRefusedError, CallTable, UncaughtServerError, cast_query
-from sandbox.calls import envelope
+from sandbox.envelope import envelope
 
 JSON_TYPE = "application/json"
 

@@ -22,6 +22,10 @@ _SUBSTITUTES: Mapping[str, Answer] = {
     "http_503": Answer(503, b"<html><body><h1>503 Service Unavailable</h1></body></html>", "text/html"),
     "garbage": Answer(200, _PAGE.encode(), "text/html"),
     "empty": _NOTHING,
+    # in the form of both dialects
+    "timed_out": Answer(
+        200, b'{"success": true, "message": "Timed out", "data": {"StatusCode": 10}, "StatusCode": 10}'
+    ),
 }
 
 

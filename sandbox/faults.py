@@ -20,6 +20,7 @@ KINDS: Mapping[str, bool] = {
     "cut": True,  # connection aborted in the middle of the answer's body
     "wrong_types": True,  # the answer's members with other types
     "empty": False,  # 200 without a body
+    "timed_out": False,  # 200 that says StatusCode 10: the database took too long, nothing was stored
 }
 DEFAULT_SECONDS: Mapping[str, float] = {"silence": 3600.0, "late": 1.0, "slow": 1.0}
 

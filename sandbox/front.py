@@ -13,6 +13,7 @@ from sandbox.decoding import Answer, decode_body, decode_query, json_answer, ref
 from sandbox.fault_delivery import deliver, plain_response, seen_status
 from sandbox.faults import FaultBoard
 from sandbox.job_store import FINAL, JobStore
+from sandbox.legacy import LegacyCalls, decode_legacy
 from sandbox.make_jobs import TRANSFORMS
 from sandbox.queue_data import queue_document, storage_document
 from sandbox.record import Record
@@ -38,6 +39,7 @@ class Front:
         self.record = record
         self.queue_changes: dict[str, Any] = {}
         self._calls = Calls(config, self.jobs, self._tables)
+        self._legacy = LegacyCalls(config, self.jobs)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, in the broken way if a fault strikes it."""
@@ -70,10 +72,17 @@ class Front:
         self.record.append(entry)
         return await deliver(request, fault, answer)
 
+    def _is_legacy(self, path: str) -> bool:
+        return self._config.dialects != "v1" and self._legacy.knows(path)
+
     def _table(self, path: str) -> CallTable | None:
+        if self._config.dialects == "legacy":
+            return None
         return self._tables.get(path.removeprefix("/api/v1/")) if path.startswith("/api/v1/") else None
 
     def _decode(self, request: web.Request, table: CallTable | None, raw: bytes) -> Any:
+        if self._is_legacy(request.path) and request.method == "POST":
+            return decode_legacy(request.headers, raw)
         if table is None:
             return dict(request.query)
         if request.method == "GET":
@@ -87,6 +96,10 @@ class Front:
             return self._document(request)
         if self._config.needs_identity and (refused := self._identity_refused(request)):
             return refused
+        if self._is_legacy(request.path):
+            return self._call_legacy(request, arguments, problem)
+        if self._config.dialects == "legacy" and request.path.startswith("/api/"):
+            return text_answer(404, "Not Found")
         return self._call(request, table, arguments, problem)
 
     def _call(self, request: web.Request, table: CallTable | None, arguments: Any, problem: Exception | None) -> Answer:
@@ -99,6 +112,23 @@ class Front:
             return refusal(request.headers, str(problem or f"expecting {table.http}, received {request.method}"))
         try:
             return json_answer(request.headers, self._calls.run(table, arguments))
+        except UncaughtServerError as err:
+            return text_answer(500, str(err))
+
+    def _v1_form(self, call: str, arguments: Any) -> Any:
+        """Return the arguments of a job update under their v1 names, whatever dialect it came in."""
+        if call != "updateJob" or not isinstance(arguments, dict):
+            return arguments
+        try:
+            return self._legacy.v1_update(arguments)
+        except UncaughtServerError:
+            return {}
+
+    def _call_legacy(self, request: web.Request, arguments: Any, problem: Exception | None) -> Answer:
+        try:
+            if problem is not None:
+                raise problem
+            return self._legacy.run(request.headers, _call_name(request.path), arguments)
         except UncaughtServerError as err:
             return text_answer(500, str(err))
 
@@ -130,9 +160,10 @@ class Front:
 
     def _note(self, entry: dict[str, Any], arguments: Any, answer: Answer | None, fault: str | None) -> None:
         entry.update(body=arguments, answer=answer.value if answer else None, fault=fault, worked=answer is not None)
-        if _is_final(arguments) and isinstance(arguments.get("job_id"), int):
-            job = self.jobs.get(arguments["job_id"])
-            verdict = job.verdict if job and job.final == arguments else None
+        update = self._v1_form(entry["call"], arguments)
+        if _is_final(arguments) and isinstance(update.get("job_id"), int):
+            job = self.jobs.get(update["job_id"])
+            verdict = job.verdict if job and job.final == update else None
             entry["verdict"] = {"status": verdict.status, "reason": verdict.reason} if verdict else None
 
 
@@ -155,7 +186,8 @@ def _is_final(arguments: Any) -> bool:
         return False
     updates = arguments.get("job_list")
     updates = updates if isinstance(updates, list) else [arguments]
-    return any(isinstance(update, dict) and update.get("job_status") in FINAL for update in updates)
+    states = [update.get("job_status", update.get("state")) for update in updates if isinstance(update, dict)]
+    return any(state in FINAL for state in states)
 
 
 def _client_name(request: web.Request) -> str | None:

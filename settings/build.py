@@ -31,6 +31,7 @@ _TAKEN_OVER = (
     "no_pilot_log",
     "check_cvmfs",
     "port",
+    "server_api",
     "update_server",
     "worker_status",
     "verify_proxy",

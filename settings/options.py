@@ -169,6 +169,7 @@ def _server(made: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--url", default="", metavar="URL", help="server; https unless it says http; a port in it wins over -p")
     add("-p", "--port", type=_checked(_port), default=25443, metavar="N", help="server port")
+    add("--server-api", default="v1", choices=("v1", "legacy"), help="dialect; v1 turns to legacy if it must")
     add("-z", "--noserverupdate", dest="update_server", action="store_false", help="send no updates, write a file")
     add("-k", "--noworkerpilotstatusupdate", dest="worker_status", action="store_false", help="no worker status calls")
     add("--queuedata-url", default="", metavar="URL", help="queue description; {pandaqueue} is replaced")

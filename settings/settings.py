@@ -81,6 +81,7 @@ class Settings:
     # the server
     url: str = ""
     port: int = 25443
+    server_api: str = "v1"
     update_server: bool = True
     worker_status: bool = True
     queuedata_url: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from host.files import read_bounded
-from jobs.field_names import to_legacy
+from jobs.field_names import legacy_timestamp, to_legacy
 
 _MAP_BYTES = 1024 * 1024
 _TIMES = ("startTime", "endTime")
@@ -15,24 +15,16 @@ _TIMES = ("startTime", "endTime")
 _NODE_MAPS = {"worker_node": "workernode_map.json", "worker_node_gpus": "gpu_map.json"}
 
 
-def timestamp(wall: float) -> str:
-    """Return `wall` as local time with the offset of standard time: 2026-08-01T12:00:05+02:00."""
-    offset_min = -time.timezone // 60
-    sign = "+" if offset_min >= 0 else "-"
-    hours, minutes = divmod(abs(offset_min), 60)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.localtime(wall))}{sign}{hours:02}:{minutes:02}"
-
-
 def attributes(body: Mapping[str, object], wall: float) -> dict[str, object]:
     """Return the worker attributes of an update: legacy names, v1 types, no file report, `jobStatus` (5.4)."""
     named = to_legacy(body)
     named.pop("xml", None)
-    return {**named, "jobStatus": body.get("job_status", ""), "timestamp": timestamp(wall)}
+    return {**named, "jobStatus": body.get("job_status", ""), "timestamp": legacy_timestamp(wall)}
 
 
 def heartbeat(body: Mapping[str, object], wall: float) -> dict[str, object]:
     """Return the content of heartbeat.json: legacy names and types, "xml" and "metaData" always (6)."""
-    named = {**to_legacy(body), "timestamp": timestamp(wall)}
+    named = {**to_legacy(body), "timestamp": legacy_timestamp(wall)}
     named["jobId"] = str(body.get("job_id", ""))
     for name in _TIMES:
         if name in named:

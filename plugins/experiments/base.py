@@ -11,6 +11,9 @@ from settings.settings import Settings
 class Experiment(Protocol):
     """The contract of an experiment's plug-in."""
 
+    def describes_node(self) -> bool:
+        """Tell whether the server is told of the worker node and its GPUs at the pilot's start."""
+
     def payload_command(self, job: JobDefinition, settings: Settings) -> str:
         """Return the payload's shell line, run in the job directory.
 

@@ -22,6 +22,10 @@ _PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(\S*)")
 class Generic:
     """Jobs of any experiment that needs no set-up of its own."""
 
+    def describes_node(self) -> bool:
+        """Tell that it is not: only sites that account for their nodes want it."""
+        return False
+
     def payload_command(self, job: JobDefinition, settings: Settings) -> str:
         """Return "./<transform> <parameters>" (behaviour 13)."""
         return decide_transform(job.transformation, settings.base_urls).command_line(job.parameters)

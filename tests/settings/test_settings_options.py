@@ -125,7 +125,7 @@ def test_option_without_effect_is_accepted_and_named_in_a_warning(argv, named):
 
 
 def test_all_55_options_of_the_pilots_in_use_are_tried_above():
-    own = {"--help", "--version", "--isolation", "--job-file", "--report-file", "--set"}
+    own = {"--help", "--version", "--isolation", "--job-file", "--report-file", "--set", "--server-api"}
     known = {option for action in parser()._actions for option in action.option_strings} - own - {"-h", "-q", "--queue"}
     tried = {word for argv, *_ in [*BUILT, *UNBUILT] for word in argv if word.startswith("-")} - own
     assert known == tried

@@ -10,21 +10,24 @@ from typing import Any
 from ipc.schema import JobAcquired, NoJob, UpdateAnswered
 from settings.server import server_url
 from settings.settings import VERSION, Settings
-from workers.reporter.exchange import Answer, Failure, HttpRequest, Lost, Outcome, Reply
+from workers.reporter.answers import (
+    NO_JOBS,
+    RETRYABLE_CODES,
+    command_of,
+    garbage,
+    refused_by_status,
+    status_code,
+)
+from workers.reporter.exchange import Failure, HttpRequest, Lost, Outcome, Reply
 from workers.reporter.foreign_json import ForeignJsonError, read_object, write_object
 from workers.reporter.quoting import quote
 
 _CALL = re.compile(r"(?:(?P<module>[a-z]+)/)?(?P<method>[a-z_]+)", re.ASCII)
-_NO_JOBS = 20
-_RETRYABLE_CODES = frozenset({10, 30})
-#: Statuses that the same request will meet again; a 404 may be a server in the middle of its own start.
-_PERMANENT_STATUSES = frozenset({400, 401, 403, 405, 406, 411, 413, 414, 415, 422, 501})
 _PERMANENT_MESSAGES = re.compile(
     r"Argument error|Type error|SSL secure connection|\brole\b|expecting (?:POST|GET)"
     r"|Invalid job|not allowed|forbidden",
     re.IGNORECASE,
 )
-_MAX_COMMAND = 1024
 #: A definition crosses the bus as text in JSON: twice its size at worst, below the bus's 64 MiB.
 _MAX_DEFINITION = 30 * 1024 * 1024
 
@@ -73,7 +76,7 @@ def read_job(reply: Reply) -> Outcome:
     if isinstance(opened, Failure):
         return opened
     message, data, refusal = opened
-    if message.lower().startswith("no jobs") or _status_code(data) == _NO_JOBS:
+    if message.lower().startswith("no jobs") or status_code(data) == NO_JOBS:
         return NoJob(reason=message or "no jobs in PanDA")
     if refusal is not None:
         return refusal
@@ -81,12 +84,12 @@ def read_job(reply: Reply) -> Outcome:
     if jobs == []:
         return NoJob(reason="an empty list of jobs")
     try:
-        return JobAcquired(definition=_first_definition(jobs))
+        return JobAcquired(definition=first_definition(jobs))
     except ForeignJsonError as error:
-        return _garbage(str(error))
+        return garbage(str(error))
 
 
-def _first_definition(jobs: Any) -> str:
+def first_definition(jobs: Any) -> str:
     """Return the text of the first job; one was asked for, what else a server sends is not for this pilot."""
     if not isinstance(jobs, list):
         raise ForeignJsonError("an answer without a list of jobs")
@@ -106,31 +109,37 @@ def read_update(reply: Reply) -> Outcome:
     message, data, refusal = opened
     if refusal is not None:
         return refusal
-    command = data.get("command")
-    if not isinstance(command, str) or command.strip().upper() in {"NULL", "NONE"} or len(command) > _MAX_COMMAND:
-        command = ""
-    return UpdateAnswered(stored=True, command=command.strip(), message=message)
+    return UpdateAnswered(stored=True, command=command_of(data), message=message)
 
 
 def _open(reply: Reply) -> tuple[str, dict[str, Any], Failure | None] | Failure:
+    """Return what `open_envelope` does, with data that are no object as an empty one."""
+    opened = open_envelope(reply)
+    if isinstance(opened, Failure):
+        return opened
+    message, data, refusal = opened
+    return message, data if isinstance(data, dict) else {}, refusal
+
+
+def open_envelope(reply: Reply) -> tuple[str, Any, Failure | None] | Failure:
     """Return the message, the data and the refusal (None when there is none) of an answer that is one."""
     if isinstance(reply, Lost):
         return Failure(text=reply.text, code=reply.code, retry=True)
     if reply.status != 200:
-        return _refused_by_status(reply)
+        return refused_by_status(reply)
     try:
         envelope = read_object(reply.body)
     except ForeignJsonError as error:
-        return _garbage(str(error))
+        return garbage(str(error))
     success, data = envelope.get("success"), envelope.get("data")
     message = quote(envelope.get("message") or "")
     if not isinstance(success, bool):
-        return _garbage("an answer that does not say whether it is a success")
+        return garbage("an answer that does not say whether it is a success")
     fields = data if isinstance(data, dict) else {}
-    code = _status_code(fields)
+    code = status_code(fields)
     if code is None:
-        return _garbage("a StatusCode that is not a number")
-    return message, fields, _refusal(success=success, code=code, message=message)
+        return garbage("a StatusCode that is not a number")
+    return message, data, _refusal(success=success, code=code, message=message)
 
 
 def _refusal(*, success: bool, code: int, message: str) -> Failure | None:
@@ -138,27 +147,5 @@ def _refusal(*, success: bool, code: int, message: str) -> Failure | None:
         return None
     text = f"the server answers: {message or 'no reason'} (StatusCode {code})"
     if code != 0:
-        return Failure(text=text, retry=code in _RETRYABLE_CODES)
+        return Failure(text=text, retry=code in RETRYABLE_CODES)
     return Failure(text=text, retry=_PERMANENT_MESSAGES.search(message) is None)
-
-
-def _status_code(data: dict[str, Any]) -> int | None:
-    """Return StatusCode, a number or its text, 0 when absent, None when it is something else."""
-    code = data.get("StatusCode", 0)
-    if isinstance(code, str) and re.fullmatch(r"\s*\d{1,9}\s*", code, re.ASCII):
-        return int(code)
-    if code is None:
-        return 0
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-
-def _refused_by_status(answer: Answer) -> Failure:
-    if 300 <= answer.status < 400:
-        target = quote(answer.location.split("?", 1)[0])
-        return Failure(text=f"the server redirects ({answer.status}) to {target}: not followed", retry=True)
-    text = "an HTML page" if answer.body.lstrip()[:1] == b"<" else quote(answer.body[:400].decode("utf-8", "replace"))
-    return Failure(text=f"HTTP {answer.status}: {text}", retry=answer.status not in _PERMANENT_STATUSES)
-
-
-def _garbage(what: str) -> Failure:
-    return Failure(text=f"the server sent {what}", retry=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import AcquireJob, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from slot.ids import note_job
 from workers.reporter.courier import Courier
@@ -15,7 +15,8 @@ from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.handover import BEAT_LEASE, WorkerBeat
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
-from workers.reporter.places import sink_of, source_of
+from workers.reporter.node_maps import NodeDescription
+from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.worker import Desk
 
@@ -40,8 +41,7 @@ class ReporterDuty:
         """
         self._desk = desk
         self._settings = settings
-        self._source = source_of(settings)
-        self._sink = sink_of(settings)
+        self._source, self._sink = ends_of(settings)
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
@@ -121,6 +121,8 @@ class ReporterDuty:
             return self._source.acquire(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
+        if isinstance(task, DescribeNode):
+            return NodeDescription(task, self._settings)
         return None
 
     def _collect(self) -> None:

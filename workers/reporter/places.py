@@ -8,7 +8,8 @@ from settings.settings import Settings
 from workers.reporter.exchange import Conversation
 from workers.reporter.files import FileSink, FileSource
 from workers.reporter.handover import HandoverSink, HandoverSource
-from workers.reporter.server_v1 import ServerV1
+from workers.reporter.server_either import ServerEither
+from workers.reporter.server_legacy import ServerLegacy
 
 
 class Source(Protocol):
@@ -28,12 +29,14 @@ class Sink(Protocol):
 SOURCES: Mapping[str, Callable[[Settings], Source]] = {
     "files": FileSource,
     "handover": HandoverSource,
-    "server": ServerV1,
+    "legacy": ServerLegacy,
+    "server": ServerEither,
 }
 SINKS: Mapping[str, Callable[[Settings], Sink]] = {
     "files": FileSink,
     "handover": HandoverSink,
-    "server": ServerV1,
+    "legacy": ServerLegacy,
+    "server": ServerEither,
 }
 
 
@@ -41,11 +44,21 @@ def source_of(settings: Settings) -> Source:
     """Return the job source that the settings choose: the job file if there is one, files handed over, the server."""
     if settings.handover.jobs_from_files:
         return SOURCES["handover"](settings)
-    return SOURCES["files" if settings.job_file else "server"](settings)
+    return SOURCES["files" if settings.job_file else _server(settings)](settings)
 
 
 def sink_of(settings: Settings) -> Sink:
     """Return the job sink that the settings choose: the report file for file jobs, files handed over, the server."""
     if settings.handover.updates_to_files:
         return SINKS["handover"](settings)
-    return SINKS["files" if settings.job_file or not settings.update_server else "server"](settings)
+    return SINKS["files" if settings.job_file or not settings.update_server else _server(settings)](settings)
+
+
+def ends_of(settings: Settings) -> tuple[Source, Sink]:
+    """Return source and sink; a server that is both is one, so that the dialect found out is known to both."""
+    source, sink = source_of(settings), sink_of(settings)
+    return source, source if isinstance(source, ServerEither) and isinstance(sink, ServerEither) else sink
+
+
+def _server(settings: Settings) -> str:
+    return "legacy" if settings.server_api == "legacy" else "server"

@@ -7,7 +7,7 @@ from errors.codes import ErrorCode
 from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
-from workers.reporter.exchange import Conversation, Failure, Outcome, Reply, Request
+from workers.reporter.exchange import Failure, Outcome, Reply, Request
 from workers.reporter.space import lack_of_space, with_space
 
 
@@ -39,7 +39,7 @@ class ServerV1:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def acquire(self, task: AcquireJob) -> Conversation:
+    def acquire(self, task: AcquireJob) -> Exchange:
         """Ask for one job."""
         return Exchange(
             what="job request",
@@ -51,7 +51,7 @@ class ServerV1:
             check=lambda: lack_of_space(self._settings),
         )
 
-    def deliver(self, task: SendUpdate) -> Conversation:
+    def deliver(self, task: SendUpdate) -> Exchange:
         """Send one update, or another call whose answer is only yes or no."""
         return Exchange(
             what=f"update {task.sequence}",

@@ -84,6 +84,13 @@ def test_case_18_status_code_as_text():
     assert isinstance(read_job(said({"success": True, "message": "", "data": data})), JobAcquired)
 
 
+@pytest.mark.parametrize("code", [10, "10", 30])
+def test_case_44_status_code_10_is_not_stored_and_retried(code):
+    outcome = read_update(said({"success": True, "message": "Timed out", "data": {"StatusCode": code}}))
+    assert isinstance(outcome, Failure)
+    assert outcome.retry
+
+
 @pytest.mark.parametrize(
     "data",
     [

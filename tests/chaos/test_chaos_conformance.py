@@ -1,0 +1,80 @@
+"""Whole jobs of real pilots against the embedded server's checks, in both dialects: nothing is ever refused."""
+
+import shutil
+
+import pytest
+from pilotrun import PilotRun, report_of
+
+from sandbox.client import Sandbox
+
+pytestmark = pytest.mark.chaos
+
+_IDS = {"HARVESTER_ID": "h", "HARVESTER_WORKER_ID": "12"}
+_EVENT_JOB = {"eventService": "True", "jobsetID": 5, "taskID": 41234567}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "both") as running:
+        yield running
+
+
+@pytest.fixture
+def run(both, _adopts):
+    both.reset()
+    for path in both.storage.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with PilotRun(both) as pilot:
+        yield pilot
+
+
+def refusals(pilot):
+    """Return the calls whose answer was no, other than that there is no job."""
+    found = []
+    for entry in pilot.sandbox.record():
+        answer = entry["answer"] if isinstance(entry["answer"], dict) else {}
+        no = answer.get("success") is False or answer.get("StatusCode", 0) not in {0, 20}
+        if entry["status"] != 200 or (no and answer.get("message") != "No jobs in PanDA"):
+            found.append((entry["call"], entry["status"], answer or entry["answer"], entry["body"]))
+    return found
+
+
+@pytest.mark.parametrize("dialect", ["v1", "legacy"])
+@pytest.mark.parametrize(
+    "recipe",
+    [{"label": "managed"}, {"label": "user"}, {"fields": _EVENT_JOB}],
+    ids=["production", "user", "event"],
+)
+def test_cases_9_12_13_and_21_nothing_is_refused_in_a_whole_job(run, dialect, recipe):
+    job_id = run.sandbox.make_jobs(1, inputs=[2000], outputs=[3000], **recipe)[0]
+    run.start("--server-api", dialect, "--resource-type", "SCORE", environment=_IDS)
+    assert run.wait_exit() == 0, run.story()
+    job = run.assert_final(job_id, "finished", 0, rejected=0)
+    assert set(report_of(job)) == set(job["definition"]["outFiles"].split(","))
+    assert refusals(run) == []
+    request = run.sandbox.record("acquire_jobs" if dialect == "v1" else "getJob")[0]["body"]
+    assert (request["scheduler_id" if dialect == "v1" else "schedulerID"], request["worker_id"]) == ("h", 12)
+    run.assert_clean()
+
+
+@pytest.mark.parametrize(("dialect", "call"), [("v1", "acquire_jobs"), ("legacy", "getJob")])
+def test_cases_15_17_and_21_no_job_and_a_worker_id_that_is_no_number(run, dialect, call):
+    environment = {**_IDS, "HARVESTER_WORKER_ID": "x"}
+    run.start("--server-api", dialect, "-x", "5", "-v", "10", environment=environment)
+    assert run.wait_exit() == 0, run.story()
+    requests = run.sandbox.record(call)
+    assert len(requests) == 5
+    assert all("worker_id" not in request["body"] for request in requests)
+    assert refusals(run) == []
+    run.assert_clean()
+
+
+@pytest.mark.parametrize(("dialect", "call"), [("v1", "update_job"), ("legacy", "updateJob")])
+def test_case_44_an_update_that_was_not_stored_is_sent_again(run, dialect, call):
+    run.sandbox.fault(call, "timed_out", only_final=True, times=2)
+    run.sandbox.fault(call, "timed_out", times=1)
+    job_id = run.sandbox.make_jobs(1, outputs=[3000])[0]
+    run.start("--server-api", dialect)
+    assert run.wait_exit() == 0, run.story()
+    run.assert_final(job_id, "finished", 0, rejected=0)
+    run.assert_clean()
