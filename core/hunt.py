@@ -22,6 +22,7 @@ _HPC_FAILURES = 5
 #: A job is asked for only while this part of the pilot's life is left, or `getjob_time_left_s` if that is less.
 _SHARE_LEFT = 10.0
 _CLOCKS_APART_S = 1.0
+_FILE_PAUSE_S = 1.0
 
 
 def tell_worker_status(turn: Turn, word: str) -> None:
@@ -56,7 +57,8 @@ def seek(turn: Turn) -> None:
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
         request = job_request(turn.settings, turn.ledger.hunt)
         keep_at = kept_at(turn.pilot.main_dir, hunt)
-        open_task(turn, "acquire", AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken))
+        ask = AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken, number=hunt.jobs_taken)
+        open_task(turn, "acquire", ask)
 
 
 def _inherited_is_cleaned(turn: Turn) -> bool:
@@ -180,6 +182,8 @@ def _count_failure(turn: Turn, reason: str, *, answered: bool = False) -> None:
     hunt = turn.ledger.hunt
     pause_s = turn.settings.tuning.getjob_pause_s * (_one_to_three(turn, hunt.failures) if answered else 1.0)
     turn.say(logging.INFO, f"no job: {reason}")
+    if turn.settings.handover.jobs_from_files:
+        pause_s = min(pause_s, _FILE_PAUSE_S)  # the source has waited for the file
     turn.change_ledger(hunt=replace(hunt, failures=hunt.failures + 1, pause_until_at=turn.now.mono + pause_s))
 
 

@@ -53,8 +53,15 @@ def send_due(turn: Turn) -> None:
             heads[row.job_key] = row
     for row in heads.values():
         if row.next_try_at <= turn.now.mono and not is_open(turn, task_name(row), row.job_key):
-            task = SendUpdate(sequence=row.sequence, call=row.call, body=row.body, final=row.final)
+            log_lfn = _log_lfn(turn, row.job_key)
+            task = SendUpdate(sequence=row.sequence, call=row.call, body=row.body, final=row.final, log_lfn=log_lfn)
             open_task(turn, task_name(row), task, row.job_key)
+
+
+def _log_lfn(turn: Turn, job_key: str) -> str:
+    dossier = turn.ledger.dossiers.get(job_key)
+    plan = dossier.plan if dossier is not None else None
+    return plan.log.transfer.lfn if plan is not None and plan.log is not None else ""
 
 
 def _gives_way(turn: Turn, head: Row) -> bool:

@@ -28,6 +28,25 @@ def write_atomic(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     sync_directory(path.parent)
 
 
+def read_regular(path: Path, limit_bytes: int) -> bytes:
+    """Return a regular file of at most `limit_bytes`; links are followed.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or is larger; the text names the path.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(limit_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit_bytes:
+        raise OSError(f"{path} is larger than {limit_bytes} bytes")
+    return data
+
+
 def sync_directory(path: Path) -> None:
     """Make renames and creations in `path` durable; file systems that cannot are left alone."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -128,22 +128,28 @@ class AcquireJob:
     """reporter: ask the job source for one job; `request` is the JSON text of the v1 arguments.
 
     The definition is kept in the file `keep_at` before it is told; what is there already and does not have the
-    fingerprint `taken` was handed out and never dealt with: it is the answer.
+    fingerprint `taken` was handed out and never dealt with: it is the answer. `number` counts the jobs that this pilot
+    took before.
     """
 
     request: str
     keep_at: str = ""
     taken: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendUpdate:
-    """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`."""
+    """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`.
+
+    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs.
+    """
 
     sequence: int
     call: str
     body: str
     final: bool = False
+    log_lfn: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

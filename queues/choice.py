@@ -11,6 +11,7 @@ from errors.codes import ErrorCode
 from jobs.definition import JobDefinition
 from jobs.files import InputFile, OutputFile
 from queues.copytools import (
+    GRID_SCHEMES,
     LOCAL_TOOLS,
     belongs_to_mv,
     schemes_of,
@@ -203,8 +204,16 @@ class Chooser:
             return self._on_storages(tool, file, activities)
         except PlacementError:
             if belongs_to_mv(tool):
-                return [Destination(mover, beside, beside, file.endpoint)]
+                return [Destination(mover, beside, self._grid_url(file, activities) or beside, file.endpoint)]
             raise
+
+    def _grid_url(self, file: OutputFile, activities: tuple[str, ...]) -> str:
+        """Return where ARC is to bring a file that is left beside the job, "" when the queue names no storage."""
+        try:
+            name = self._endpoints(file, activities)[0]
+            return self._on_storage("gfal", file, name, GRID_SCHEMES).url
+        except PlacementError:
+            return ""
 
     def _on_storages(self, tool: str, file: OutputFile, activities: tuple[str, ...]) -> list[Destination]:
         schemes = schemes_of(self.queue, activities, tool)

@@ -29,6 +29,9 @@ _SCHEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+#: What a file that is left for others can be brought by.
+GRID_SCHEMES = _SCHEMES["gfal"]
+
 
 def is_unified_analysis(job: JobDefinition, queue: Queue) -> bool:
     """Say whether activities with `_analysis` in their names come first."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from settings import configfile, node, options
 from settings.errors import SettingsError
+from settings.handover import Asked, FileNames, Handover, decide
 from settings.server import DEFAULT_SERVER, server_url
 from settings.settings import Limits, Settings, Tuning
 from settings.unbuilt import warnings_for
@@ -79,16 +80,18 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
     values.update({name: getattr(given, name) for name in _TAKEN_OVER})
     values.update({name: _absolute(launch, getattr(given, name)) for name in _PATHS})
     values.update(_load_delay(values, environ))
+    handover = _handover(given, config, environ, launch)
+    values.update(_tries(given, handover, config))
     values.update(
         launch_dir=str(launch),
         url=given.url or config.settings.get("url") or DEFAULT_SERVER,
         queuedata_url=_source(launch, given.queuedata_url or config.settings.get("queuedata_url", "")),
-        storagedata_url=_source(launch, given.storagedata_url or config.settings.get("storagedata_url", "")),
+        storagedata_url=_storages(launch, given, config, handover),
         base_urls=_base_urls(given.baseurls or environ.get("PANDA_BASE_URLS", "")),
-        getjob_failures=_failures(given),
         lifetime_s=_lifetime(given, environ),
         realtime_logging_server=given.realtime_logging_server or config.settings.get("realtime_logging_server", ""),
         information_cache_dir=_absolute(launch, config.settings.get("information_cache_dir", "")),
+        handover=handover,
         environment=tuple(environ.items()),
         tuning=replace(Tuning(), **config.overrides.tuning),
         limits=replace(Limits(), **config.overrides.limits),
@@ -115,15 +118,31 @@ def _source(launch: Path, place: str) -> str:
     return place if "://" in place else _absolute(launch, place)
 
 
+def _storages(launch: Path, given: argparse.Namespace, config: configfile.ConfigFile, handover: Handover) -> str:
+    """Return where the storages' description is, "" for the usual places; a silent pilot takes what lies beside it."""
+    named = given.storagedata_url or config.settings.get("storagedata_url", "")
+    beside = launch / "cric_ddmendpoints.json"
+    if not named and handover.updates_to_files and beside.is_file():
+        return str(beside)
+    return _source(launch, named)
+
+
 def _base_urls(text: str) -> tuple[str, ...]:
     return tuple(url.strip() for url in text.split(",") if url.strip())
 
 
-def _failures(given: argparse.Namespace) -> int:
-    """Return the limit of failed job requests; a pilot that is pushed its job waits longer for it."""
+def _tries(given: argparse.Namespace, handover: Handover, config: configfile.ConfigFile) -> dict[str, int]:
+    """Return the limits of job requests; a pilot that is pushed its job waits longer for it (behaviour 8)."""
     failures: int = given.getjob_failures
-    pushed = given.harvester_submit_mode == "PUSH"
-    return _PUSH_FAILURES if pushed and failures == options.GETJOB_FAILURES else failures
+    requests: int = given.getjob_requests
+    file_tries = replace(Tuning(), **config.overrides.tuning).job_file_tries
+    if failures == options.GETJOB_FAILURES and handover.more_jobs:
+        failures = file_tries
+    elif failures == options.GETJOB_FAILURES and given.harvester_submit_mode == "PUSH":
+        failures = _PUSH_FAILURES
+    if handover.jobs_from_files:
+        requests = max(requests, file_tries)
+    return {"getjob_failures": failures, "getjob_requests": requests}
 
 
 def _lifetime(given: argparse.Namespace, environ: Mapping[str, str]) -> float:
@@ -159,6 +178,24 @@ def _unused(keys: Sequence[str]) -> tuple[str, ...]:
     shown = ", ".join(keys[:_SHOWN_KEYS])
     more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
     return (f"{configfile.VARIABLE}: keys without effect in this version: {shown}{more}",)
+
+
+def _handover(
+    given: argparse.Namespace, config: configfile.ConfigFile, environ: Mapping[str, str], launch: Path
+) -> Handover:
+    if given.job_file:
+        return Handover(names=FileNames(**config.file_names))
+    asked = Asked(
+        update_server=given.update_server,
+        push=given.harvester_submit_mode == "PUSH",
+        workdir=_absolute(launch, given.harvester_workdir),
+        datadir=_absolute(launch, given.harvester_datadir),
+        dump_given=bool(given.harvester_eventstatusdump),
+        attributes_given=bool(given.harvester_workerattributes),
+        launch_dir=str(launch),
+        base_dir=_absolute(launch, given.workdir),
+    )
+    return decide(asked, environ, FileNames(**config.file_names))
 
 
 def _with_report_file(values: dict[str, Any], launch: Path) -> dict[str, Any]:

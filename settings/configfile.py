@@ -45,18 +45,31 @@ _LIMITS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
 }
 
 
+#: Key of [Harvester] -> field of handover.FileNames
+_FILE_NAMES = {
+    "job_request_file": "request",
+    "kill_worker_file": "kill",
+    "jobs_list_file": "job_ids",
+    "pandajob_file": "jobs",
+    "workerattributes_file": "attributes",
+    "stageoutn_file": "dump",
+}
+
+
 class ConfigFile:
     """What a configuration file gives: fields of Settings, overrides of Tuning and Limits, unused keys.
 
     Attributes:
         settings: Field of Settings -> value.
         overrides: Fields of Tuning and Limits.
+        file_names: Fields of handover.FileNames.
         unused: "Section.key" of each key that has no effect in this version.
     """
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
         self.overrides = Overrides()
+        self.file_names: dict[str, str] = {}
         self.unused: list[str] = []
 
 
@@ -107,6 +120,11 @@ def _take(found: ConfigFile, section: str, key: str, value: str) -> None:
     where = f"{section}.{key}"
     if section == _OWN:
         found.overrides.put(key, value, where)
+        return
+    if section == "Harvester" and key in _FILE_NAMES:
+        if not value or "/" in value:
+            raise SettingsError(f"{where}: {value!r} is not a file name")
+        found.file_names[_FILE_NAMES[key]] = value
         return
     for table, target in ((_SETTINGS, found.settings), (_LIMITS, found.overrides.limits)):
         if (section, key) in table:

@@ -210,11 +210,11 @@ def _harvester(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("Harvester and HPC")
     add = group.add_argument
     mode = str.upper
-    add("--harvester-submit-mode", default="PULL", type=mode, choices=("PULL", "PUSH"), help="PUSH is (not built)")
-    add("--harvester-workdir", default="", metavar="DIR", help="(not built) access point")
-    add("--harvester-datadir", default="", metavar="DIR", help="(not built) where the job definition lies")
-    add("--harvester-eventstatusdump", default="", metavar="FILE", help="(not built) event status")
-    add("--harvester-workerattributes", default="", metavar="FILE", help="(not built) worker attributes")
+    add("--harvester-submit-mode", default="PULL", type=mode, choices=("PULL", "PUSH"), help="PUSH: jobs come as files")
+    add("--harvester-workdir", default="", metavar="DIR", help="access point, shared with Harvester")
+    add("--harvester-datadir", default="", metavar="DIR", help="where the job definition lies")
+    add("--harvester-eventstatusdump", default="", metavar="FILE", help="with -z: Harvester's files")
+    add("--harvester-workerattributes", default="", metavar="FILE", help="with -z: the same")
     add("--hpc-resource", default="", metavar="NAME", help="(not built) resource plug-in")
     add("--hpc-mode", default="manytoone", metavar="MODE", help="(not built) manytoone or jumbojobs")
     add("--pod", action="store_true", help="(not built) runs in a Kubernetes pod")

@@ -6,6 +6,8 @@ Command line names are those of the pilots in use (behaviour 1), configuration n
 
 from dataclasses import dataclass, field
 
+from settings.handover import SERVER_ONLY, Handover
+
 VERSION = "0.1.0"
 
 
@@ -44,6 +46,9 @@ class Tuning:
     getjob_time_left_s: float = 600.0
     queue_pause_s: float = 15.0
     life_grace_s: float = 180.0
+    job_file_wait_s: float = 10.0
+    job_file_tries: int = 60
+    worker_heartbeat_s: float = 60.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
@@ -117,6 +122,9 @@ class Settings:
     use_realtime_logging: bool = False
     realtime_logging_server: str = ""
     realtime_logname: str = ""
+    handover: Handover = SERVER_ONLY
+    #: The pilot's main directory (PILOT_HOME); known once its place is made.
+    home: str = ""
     # transfers
     base_urls: tuple[str, ...] = ()
     input_dir: str = ""

@@ -20,8 +20,6 @@ def begin_log(path: Path | None, *, debug: bool, to_stdout: bool) -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
     logging.raiseExceptions = False
-    formatter = RedactingFormatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
-    formatter.converter = time.gmtime
     handlers: list[logging.Handler] = []
     if path is not None:
         try:
@@ -31,6 +29,23 @@ def begin_log(path: Path | None, *, debug: bool, to_stdout: bool) -> None:
     if to_stdout and sys.stdout is not None:
         handlers.append(logging.StreamHandler(sys.stdout))
     for handler in handlers:
-        handler.setFormatter(formatter)
+        handler.setFormatter(_formatter())
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def also_log(path: Path) -> None:
+    """Write this process's lines to a second file as well; one that cannot be written is done without."""
+    try:
+        handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="replace")
+    except OSError as error:
+        logging.getLogger("supervisor").info("the log cannot be shown as %s: %s", path, error.strerror)
+        return
+    handler.setFormatter(_formatter())
+    logging.getLogger().addHandler(handler)
+
+
+def _formatter() -> logging.Formatter:
+    formatter = RedactingFormatter(_FORMAT, datefmt="%Y-%m-%d %H:%M:%S")
+    formatter.converter = time.gmtime
+    return formatter

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
@@ -18,11 +19,12 @@ from jobs.ledger import Ledger, inherited, reopened
 from settings.build import build
 from settings.errors import SettingsError
 from settings.settings import Settings
+from slot.life import begin, end, show_log
 from supervision.bulletin import Bulletin
 from supervision.crew import Crew, ProcessCrew, ThreadCrew
 from supervision.guardian import CRASHED, Watchman
 from supervision.launcher import title_setter
-from supervision.logs import begin_log
+from supervision.logs import also_log, begin_log
 from supervision.loop import GUARDIAN_GONE, Hull, Loop
 from supervision.place import (
     Place,
@@ -62,6 +64,8 @@ def run_supervisor(argv: list[str], watchman: Watchman) -> int:
     watchman.tell(f"silence {settings.tuning.silence_s * 2}")
     log_path = None if settings.no_pilot_log else place.log
     begin_log(log_path, debug=settings.debug, to_stdout=not settings.redirect_stdout)
+    if log_path is not None and not show_log(log_path, Path(settings.launch_dir)):
+        also_log(Path(settings.launch_dir) / log_path.name)
     return _sail(settings, place, watchman, identify(guardian_pid), signal_fd)
 
 
@@ -121,6 +125,9 @@ def _sail(
     # Only now the journal is this pilot's: a kill before this line must not make its next incarnation believe so.
     journal.note(guardian=me, node=os.uname().nodename, supervisor=os.getpid())
     began = take_over_others(began, place, settings, journal)
+    settings = replace(settings, home=str(place.main_dir))
+    if not resumed:
+        begin(settings, time.time())
     keep_ballast(place, settings.tuning.ballast_bytes)
     kernel.hide_memory()
     bus = Bus(context, None if threads else run_dir)
@@ -156,6 +163,7 @@ def _sail(
     else:
         if not loop.has_jobs():
             vacate(place.room)
+        end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:
         bus.close()

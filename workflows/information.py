@@ -48,12 +48,22 @@ def queue_task(settings: Settings, main_dir: str) -> FetchQueue:
         full_sources=(*((full,) if full else ()), f"{local}/{FULL_CACHE}", *others),
         storage_sources=(
             *((settings.storagedata_url,) if settings.storagedata_url else ()),
-            f"{local}/{STORAGE_CACHE}",
-            *(storages if is_atlas or not settings.storagedata_url else ()),
+            *_other_storages(
+                settings,
+                f"{local}/{STORAGE_CACHE}",
+                storages if is_atlas or not settings.storagedata_url else (),
+            ),
         ),
         cache_dir=settings.information_cache_dir or main_dir,
         needed_paths=_needed(settings),
     )
+
+
+def _other_storages(settings: Settings, beside: str, copies: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the sources behind the one that was named; a pilot without updates asks nobody else."""
+    if settings.handover.updates_to_files:
+        return ()
+    return (beside, *copies)
 
 
 def _cvmfs(settings: Settings) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from settings.build import build
 from settings.errors import SettingsError
+from settings.handover import Handover
 from settings.options import parse, parser
 from settings.settings import Settings
 
@@ -67,6 +68,10 @@ BUILT = [
     (["--baseurls", "http://a/"], "base_urls", ("http://a/",)),
     (["--isolation", "thread"], "isolation", "thread"),
     (["--job-file", "j.json"], "job_file", "/launch/j.json"),
+    (["--harvester-workdir", "d"], "handover", Handover(harvester=True, access_point="/launch/d")),
+    (["--harvester-datadir", "d"], "handover", Handover()),
+    (["--harvester-eventstatusdump", "f"], "handover", Handover()),
+    (["--harvester-workerattributes", "f"], "handover", Handover()),
     (["--report-file", "r.json"], "report_file", "/launch/r.json"),
     # a choice other than the default, but nothing to warn of
     (["--use-rucio-traces", "no"], "warnings", ()),
@@ -86,11 +91,6 @@ UNBUILT = [
     (["-L", "10"], "--leasetime"),
     (["--leasetime", "10"], "--leasetime"),
     (["--stageout-attempts", "3"], "--stageout-attempts"),
-    (["--harvester-workdir", "d"], "--harvester-workdir"),
-    (["--harvester-datadir", "d"], "--harvester-datadir"),
-    (["--harvester-eventstatusdump", "f"], "--harvester-eventstatusdump"),
-    (["--harvester-workerattributes", "f"], "--harvester-workerattributes"),
-    (["--harvester-submit-mode", "PUSH"], "--harvester-submit-mode"),
     (["--hpc-resource", "titan"], "--hpc-resource"),
     (["--hpc-mode", "jumbojobs"], "--hpc-mode"),
     (["--es-executor-type", "raythena"], "--es-executor-type"),

@@ -9,8 +9,10 @@ from errors.codes import ErrorCode
 from host.clock import Now, now
 from ipc.schema import AcquireJob, CheckIdentity, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
+from slot.ids import note_job
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
+from workers.reporter.handover import BEAT_LEASE, WorkerBeat
 from workers.reporter.identity_check import IdentityCheck
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
@@ -43,6 +45,7 @@ class ReporterDuty:
         self._environ = environ
         self._source, self._sink = ends_of(settings)
         self._machine = Machine()
+        self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
         self._waiting: dict[str, AcquireJob] = {}
         self._turnstile = Turnstile()
@@ -68,18 +71,19 @@ class ReporterDuty:
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does."""
+        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does; beat for Harvester."""
+        beat = self._beat.due(moment.mono)
+        if beat is not None:
+            self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
         for lease, task in list(self._waiting.items()):
             self.assign(lease, task, moment)
         self._perform(self._machine.tick(moment.mono))
 
     def next_deadline(self) -> float | None:
-        """Return the deadline of the call under way, or when to look for the right to ask again."""
-        call_at = self._machine.next_deadline()
-        if not self._waiting:
-            return call_at
-        look_at = now().mono + _LOOK_AGAIN_S
-        return look_at if call_at is None else min(call_at, look_at)
+        """Return the deadline of the call under way, of a sign of life, or when to look for the right to ask again."""
+        look_at = now().mono + _LOOK_AGAIN_S if self._waiting else None
+        times = (self._machine.next_deadline(), self._beat.next_deadline(), look_at)
+        return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
         """Return nothing: calls are too short to be shown."""
@@ -105,6 +109,7 @@ class ReporterDuty:
         self._waiting.pop(lease, None)
         kept = kept_job(task)
         if kept is not None:
+            note_job(self._settings, kept.definition)
             self._turnstile.leave(lease)
             self._desk.done(lease, kept)
             return False
@@ -141,9 +146,12 @@ class ReporterDuty:
 
     def _finish(self, action: Finish) -> None:
         outcome = action.outcome
+        if action.lease == BEAT_LEASE:
+            return
         asked = self._asked.pop(action.lease, None)
         if asked is not None and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
+            note_job(self._settings, outcome.definition)
         self._turnstile.leave(action.lease)
         if isinstance(outcome, Failure):
             self._desk.failed(action.lease, outcome.code, diagnostics(outcome.code, outcome.text), retry=outcome.retry)

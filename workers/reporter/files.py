@@ -5,15 +5,13 @@ the last state and error, the last update, and all updates in order.
 """
 
 import json
-import os
-import stat
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from errors.codes import ErrorCode
 from host.clock import now, utc_text
-from host.files import read_bounded, write_atomic
+from host.files import read_bounded, read_regular, write_atomic
 from ipc.schema import AcquireJob, JobAcquired, NoJob, SendUpdate, UpdateAnswered
 from settings.settings import Settings
 from workers.reporter.exchange import MAX_ANSWER_BYTES, Conversation, Failure, LocalCall, Lost, Outcome, Reply
@@ -27,14 +25,7 @@ def read_document(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read, is not a regular file, or is larger; the text names the path.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OSError(f"{path} is not a regular file")
-        data = stream.read(MAX_ANSWER_BYTES + 1)
-    if len(data) > MAX_ANSWER_BYTES:
-        raise OSError(f"{path} is larger than {MAX_ANSWER_BYTES} bytes")
-    return data
+    return read_regular(path, MAX_ANSWER_BYTES)
 
 
 class FileSource:

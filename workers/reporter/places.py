@@ -8,6 +8,7 @@ from settings.settings import Settings
 from workers.reporter.exchange import Conversation
 from workers.reporter.fake_job import FakeSource
 from workers.reporter.files import FileSink, FileSource
+from workers.reporter.handover import HandoverSink, HandoverSource
 from workers.reporter.server_either import ServerEither
 from workers.reporter.server_legacy import ServerLegacy
 
@@ -29,25 +30,31 @@ class Sink(Protocol):
 SOURCES: Mapping[str, Callable[[Settings], Source]] = {
     "fake": FakeSource,
     "files": FileSource,
+    "handover": HandoverSource,
     "legacy": ServerLegacy,
     "server": ServerEither,
 }
 SINKS: Mapping[str, Callable[[Settings], Sink]] = {
     "files": FileSink,
+    "handover": HandoverSink,
     "legacy": ServerLegacy,
     "server": ServerEither,
 }
 
 
 def source_of(settings: Settings) -> Source:
-    """Return the job source that the settings choose: the job file if there is one, the built-in job, the server."""
+    """Return the job source that the settings choose: a job file, the built-in job, files handed over, the server."""
     if settings.fake_job and not settings.job_file:
         return SOURCES["fake"](settings)
+    if settings.handover.jobs_from_files:
+        return SOURCES["handover"](settings)
     return SOURCES["files" if settings.job_file else _server(settings)](settings)
 
 
 def sink_of(settings: Settings) -> Sink:
-    """Return the job sink that the settings choose: the report file for file jobs and without updates."""
+    """Return the job sink that the settings choose: the report file for file jobs, files handed over, the server."""
+    if settings.handover.updates_to_files:
+        return SINKS["handover"](settings)
     return SINKS["files" if settings.job_file or not settings.update_server else _server(settings)](settings)
 
 

@@ -1,0 +1,1 @@
+"""Transfers for other programs."""

@@ -1,0 +1,1 @@
+"""Error codes under the name that Harvester knows."""

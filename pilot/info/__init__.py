@@ -1,0 +1,1 @@
+"""Queue information and file descriptions under the names that Harvester knows."""

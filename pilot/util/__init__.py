@@ -1,0 +1,1 @@
+"""Exit codes under the names that Harvester knows."""

@@ -1,0 +1,116 @@
+"""One update of a job into the files of Harvester and ARC, in the order that their readers rely on.
+
+Files first, then the dump, then the job report, then the attributes: Harvester takes the final state as leave to read
+the rest (hpc-and-harvester 2.2). ARC's heartbeat.json comes after heartbeat_new.json (panda-protocol 6).
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from host.files import write_atomic
+from ipc.schema import SendUpdate
+from settings.settings import Settings
+from slot import legacy
+from slot.dump import entries, local_path, write_dump
+
+_LOG = logging.getLogger("reporter")
+_FINAL = frozenset({"finished", "failed"})
+#: Calls that say what the machine is like go into a file, from where they come into the metadata (panda-protocol 6).
+_MAPS = {"update_worker_node": "workernode_map.json", "update_worker_node_gpu": "gpu_map.json"}
+
+
+def write_update(settings: Settings, task: SendUpdate, wall: float) -> None:
+    """Write what an update says into all files that somebody reads in this mode; may be done twice.
+
+    Raises:
+        OSError: a file could not be written; those before it in the order are.
+        ValueError: the update is not a JSON object.
+    """
+    body = json.loads(task.body)
+    call = task.call.rpartition("/")[2]
+    if call in _MAPS:
+        write_atomic(Path(settings.home) / _MAPS[call], json.dumps(body))
+    if call != "update_job":
+        return
+    home = Path(settings.home)
+    if body.get("job_status") in _FINAL:
+        _leave_files(settings, task, body)
+        body["meta_data"] = legacy.with_node_maps(str(body.get("meta_data") or ""), home)
+    if settings.handover.harvester_updates:
+        write_attributes(settings, body, wall)
+    write_heartbeat(home, body, wall)
+
+
+def write_attributes(settings: Settings, body: dict[str, Any], wall: float) -> None:
+    """Write the worker attributes of an update (5.4)."""
+    folder = point_of(settings, body.get("job_id"))
+    write_atomic(folder / settings.handover.names.attributes, json.dumps(legacy.attributes(body, wall)))
+
+
+def write_heartbeat(home: Path, body: dict[str, Any], wall: float) -> None:
+    """Write heartbeat_new.json (v1 names) and heartbeat.json (legacy names and types), in this order."""
+    write_atomic(home / "heartbeat_new.json", json.dumps(body))
+    write_atomic(home / "heartbeat.json", json.dumps(legacy.heartbeat(body, wall)))
+
+
+def point_of(settings: Settings, job_id: object) -> Path:
+    """Return where a job's files for Harvester lie: its own directory below the access point, if there is one."""
+    point = Path(settings.handover.access_point)
+    own = point / str(job_id)
+    return own if own.is_dir() else point
+
+
+def _leave_files(settings: Settings, task: SendUpdate, body: dict[str, Any]) -> None:
+    """Tell of the files of a job that is over, then copy its report."""
+    report = _report(body)
+    folders = [Path(settings.home), *([Path(settings.output_dir)] if settings.output_dir else [])]
+    _add_to_output_list(Path(settings.home) / "output.list", report, folders)
+    if not settings.handover.harvester_updates:
+        return
+    folder = point_of(settings, body.get("job_id"))
+    found = entries(report, task.log_lfn, folders)
+    if found:
+        write_dump(folder / settings.handover.names.dump, int(body["job_id"]), found)
+    else:
+        _LOG.warning("job=%s there is no file to tell Harvester of", body.get("job_id"))
+    job_report = body.get("meta_data")
+    if job_report:
+        write_atomic(folder / "jobReport.json", without_log_reports(str(job_report)))
+
+
+def _report(body: dict[str, Any]) -> dict[str, dict[str, object]]:
+    try:
+        report = json.loads(body.get("job_output_report") or "{}")
+    except ValueError:
+        return {}
+    return {lfn: entry for lfn, entry in report.items() if isinstance(entry, dict)} if isinstance(report, dict) else {}
+
+
+def without_log_reports(report: str) -> str:
+    """Return a job report with the `logfileReport` of each executor emptied; a text that is none as it is."""
+    try:
+        fields = json.loads(report)
+    except (ValueError, RecursionError):
+        return report
+    executors = fields.get("executor") if isinstance(fields, dict) else None
+    for executor in executors if isinstance(executors, list) else ():
+        if isinstance(executor, dict) and "logfileReport" in executor:
+            executor["logfileReport"] = {}
+    return json.dumps(fields)
+
+
+def _add_to_output_list(path: Path, report: dict[str, dict[str, object]], folders: list[Path]) -> None:
+    """Name the files that lie beside the job directory for ARC to upload; lines of files that are gone are dropped."""
+    lines = {}
+    if path.is_file():
+        old = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = {lfn: line for line in old if (lfn := line.partition(" ")[0])}
+    for lfn, entry in report.items():
+        kind = "md5" if "md5sum" in entry else "adler32"
+        checksum = entry.get("md5sum") or entry.get("adler32") or ""
+        lines[lfn] = f"{lfn} {entry.get('surl', '')}:checksumtype={kind}:checksumvalue={checksum}"
+    there = [line for lfn, line in lines.items() if local_path(lfn, "", folders) is not None]
+    if there or path.exists():
+        write_atomic(path, "".join(f"{line}\n" for line in there))
