@@ -146,12 +146,12 @@ def test_the_pilots_clock_does_not_begin_anew_with_a_job(monkeypatch):
     monkeypatch.setattr(life, "make_plan", plan)
     rig = rig_with({"maxtime": 36000})
     began = rig.ledger.began_wall
-    rig.wait(20000.0)
+    rig.wait(26000.0)
     rig.done(AcquireJob, JobAcquired(definition=JOB))
     rig.done(PrepareJob, Prepared())
     watch = rig.last(Watch)
     assert watch.task.until_wall == began + 36000 - 180
-    rig.wait(16000.0 - 180)
+    rig.wait(10000.0 - 180)
     give_limit(rig, watch)
     assert (rig.job.error_code, rig.ledger.hunt.exit_code) == (1213, 81)
 
