@@ -52,6 +52,7 @@ def test_case_33_and_46_heartbeats_in_every_phase_and_case_42_the_batch_system_i
     pilot.sandbox.fault("transform", "late", seconds=2.0)
     job_id = running_job(pilot, environment, inputs=[2000], outputs=[3000])
     wait_until(lambda: len(pilot.updates(job_id)) > 8, 15, "no heartbeats")
+    wait_until(lambda: "tot_rchar" in pilot.updates(job_id)[-1]["body"], 15, "the payload was not measured")
     pilot.payload_end.touch()
     assert pilot.wait_exit() == 0, pilot.story()
     bodies = [update["body"] for update in pilot.updates(job_id)]

@@ -314,10 +314,11 @@ class Checks:
             if payload.running:
                 self.world.faults.counts["(log beside a running payload)"] += 1
         elif isinstance(task, CleanUp):
-            job_id = int(task.paths[0].rpartition("-")[2])
-            job = self.world.server.jobs[job_id]
+            # A job whose files are kept has its secrets removed alone: the path is then one below the directory.
+            job_dir = task.paths[0].removesuffix("/panda_secrets.json")
+            job = self.world.server.jobs[int(job_dir.rpartition("-")[2])]
             require(job.settled, f"{job.key} is cleaned away before the server has its report")
-            require(not self._payload_in(task.paths[0]).running, f"{job.key} is cleaned while its payload runs")
+            require(not self._payload_in(job_dir).running, f"{job.key} is cleaned while its payload runs")
 
     def _payload_in(self, job_dir: str) -> Any:
         job_id = int(job_dir.rpartition("-")[2])
