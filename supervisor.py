@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     if {"-h", "--help", "--version"} & set(arguments):
         from settings.options import parser  # noqa: PLC0415
 
-        parser().print_help() if "--version" not in arguments else parser().parse_args(arguments)
+        parser().parse_args(["--version" if "--version" in arguments else "--help"])
         return 0
     return _pilot(arguments)
 

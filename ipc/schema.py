@@ -3,6 +3,7 @@
 Frozen dataclasses; fields are str, int, float, bool, tuples of these, and other messages. Times are seconds, sizes are
 bytes, names carry the unit. `Hello` carries SCHEMA_VERSION; a peer of another version is refused by the supervisor.
 Every task can be carried out twice with the same outcome: that is what lets a lease be issued again after a death.
+One file although it is long: whoever asks what can be said on the bus finds all of it here, and it holds no code.
 """
 
 from dataclasses import dataclass, field

@@ -42,6 +42,8 @@ examples:
   change how the pilot supervises itself:
     %(prog)s -q MYQUEUE --set stall_limit_s=120 --set transfer_parallel=8
 
+For people: `bulkhead run`, `bulkhead status` and `bulkhead sandbox`, each with its own --help.
+
 Values that an option does not give come from the file named by $HARVESTER_PILOT_CONFIG, if any; --set wins over its
 [Bulkhead] section. Options marked (not built) are accepted so that existing start scripts work, and say so in the log.
 """

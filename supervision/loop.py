@@ -1,6 +1,7 @@
 """The supervisor's loop: one poller; whatever wakes it becomes events, `step` decides, what it asks is done here.
 
-The order in each turn is: commit the ledger (one durable transaction), then act. A crash on any line in between is made
+The order in each turn is: commit the ledger (one durable transaction), then act;
+only a worker's start goes first. A crash on any line in between is made
 good by the next supervisor: what was decided is in the journal, what was not done is begun again by `step`.
 """
 

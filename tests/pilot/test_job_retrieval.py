@@ -2,29 +2,13 @@
 
 import json
 import os
-import shutil
 
 import pytest
 
-from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def module_sandbox(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage")) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(module_sandbox):
-    module_sandbox.reset()
-    for path in module_sandbox.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return module_sandbox
 
 
 @pytest.fixture

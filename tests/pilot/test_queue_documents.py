@@ -3,29 +3,13 @@
 import http.client
 import json
 import os
-import shutil
 import time
 
 import pytest
 
-from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def module_sandbox(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage")) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(module_sandbox):
-    module_sandbox.reset()
-    for path in module_sandbox.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return module_sandbox
 
 
 @pytest.fixture
