@@ -28,7 +28,11 @@ _REPORT = {
     "files": {"output": [{"subFiles": [{"name": "o", "nentries": 40}]}]},
 }
 _USES = ("rss", "vmem", "swap", "pss", "rchar", "wchar", "read_bytes", "write_bytes")
-_PRMON = {"Max": dict.fromkeys(_USES, 7), "Avg": dict.fromkeys(_USES, 5), "HW": {"gpu": {"nGPU": 2, "name": "Tesla T4"}}}
+_PRMON = {
+    "Max": dict.fromkeys(_USES, 7),
+    "Avg": dict.fromkeys(_USES, 5),
+    "HW": {"gpu": {"nGPU": 2, "name": "Tesla T4"}},
+}
 _EVENT_LOOP = "done processing event #77, run #2 50 events read so far\n"
 
 
@@ -48,7 +52,7 @@ def run(both, _adopts):
 
 
 def payload_of(run):
-    """Write a payload that leaves all files that a pilot reads, then does as the server's usual one; return its path."""
+    """Write a payload that leaves all files a pilot reads, then does as the server's usual one; return its path."""
     files = {
         "jobReport.json": json.dumps(_REPORT),
         "memory_monitor_summary.json": json.dumps(_PRMON),
@@ -112,7 +116,7 @@ def test_cases_12_and_13_every_field_is_sent_at_its_time_and_none_is_refused(run
         payload={"until": str(run.payload_end)},
         fields=fields,
     )
-    run.start("--server-api", dialect, environment=surroundings(run))
+    run.start("--server-api", dialect, environment=surroundings(run), sample_s=0.1)
     try:
         wait_until(lambda: not _WHILE_IT_RUNS - names_in(updates_in_v1(run, job_id, dialect)), 20, "no such fields")
     except AssertionError as error:
