@@ -81,15 +81,21 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStream:
-    """Where lines of a growing file are sent while a job runs: `kind` is "loki" or "logstash".
+    """Where lines of growing files are sent while a job runs; kinds are those of settings/log_target.py.
 
-    `file` is relative to the job directory, or absolute. `labels` go with every line; user and password may be empty.
+    `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir,
+    and `fallback` when none has come within `patience_s` after the fallback came. `more_files` are sent beside it.
+    `name` is that of the stream, `labels` go with every line; user and password may be empty.
     """
 
     kind: str
     url: str
     file: str
     period_s: float
+    name: str = "pilot-log"
+    fallback: str = ""
+    patience_s: float = 0.0
+    more_files: tuple[str, ...] = ()
     labels: tuple[Variable, ...] = ()
     stream_labels: tuple[str, ...] = ()
     user: str = field(default="", repr=False)
