@@ -85,7 +85,8 @@ class LogStream:
 
     `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir,
     and `fallback` when none has come within `patience_s` after the fallback came. `more_files` are sent beside it.
-    `name` is that of the stream, `labels` go with every line; user and password may be empty.
+    `name` is that of the stream, `labels` go with every line; user and password may be empty. A dormant one begins
+    with the first look into the job that is asked for in debug mode.
     """
 
     kind: str
@@ -96,6 +97,7 @@ class LogStream:
     fallback: str = ""
     patience_s: float = 0.0
     more_files: tuple[str, ...] = ()
+    dormant: bool = False
     labels: tuple[Variable, ...] = ()
     stream_labels: tuple[str, ...] = ()
     user: str = field(default="", repr=False)

@@ -22,19 +22,21 @@ _MAX_FILES = 8
 
 
 def log_stream(job: JobDefinition, queue: Queue, settings: Settings) -> LogStream | None:
-    """Return where the job's lines go, None when nobody asked for them or no server is named.
+    """Return where the job's lines go, None when no server is named.
 
-    They are asked for by `--use-realtime-logging`, by the queue's `logging=` tag, or by a job in debug mode. The server
-    is that of the option or the configuration, then LOKI_URL, then the queue's.
+    They are asked for by `--use-realtime-logging`, by the queue's `logging=` tag, or by a job in debug mode, from the
+    moment when it is. The server is that of the option or the configuration, then LOKI_URL, then the queue's.
     """
     environment = dict(settings.environment)
     of_queue = queue.tag_value("logging")
-    if not (settings.use_realtime_logging or of_queue or job.debug):
-        return None
+    wanted = settings.use_realtime_logging or of_queue or job.debug
     own = f"loki;{environment['LOKI_URL']}" if environment.get("LOKI_URL") else ""
     named = (settings.realtime_logging_server, own, of_queue)
     found = next((target for text in named if (target := read_log_target(text))), None)
-    return _with_files(_stream(found, job, settings, environment), job, queue, environment) if found else None
+    if found is None:
+        return None
+    stream = replace(_stream(found, job, settings, environment), dormant=not wanted)
+    return _with_files(stream, job, queue, environment)
 
 
 def _stream(target: LogTarget, job: JobDefinition, settings: Settings, environment: Mapping[str, str]) -> LogStream:

@@ -86,6 +86,19 @@ def test_https_with_the_pilots_authorities_and_the_login_of_the_job(sandbox, tmp
         assert "c4n4ry" not in run.log() + run.out.read_text()
 
 
+def test_lines_are_sent_from_when_the_server_asks_for_debug_mode(sandbox):
+    with LogServer() as logs, PilotRun(sandbox) as run:
+        (run.home / "pilot.cfg").write_text("[Pilot]\nheartbeat: 0.3\ndebug_heartbeat: 0.3\n")
+        environment = {**FILE, "HARVESTER_PILOT_CONFIG": str(run.home / "pilot.cfg")}
+        job_id = held_job(sandbox, run)
+        run.start("--realtime-logging-server", f"logstash;{logs.url}", environment=environment)
+        wait_until(lambda: len(run.updates(job_id)) > 5, 20, "no heartbeats")
+        assert logs.lines() == []
+        sandbox.command(job_id, "debug")
+        wait_until(lambda: len(logs.lines()) >= 50, 20, "no lines")
+        ends(run, job_id)
+
+
 def test_fluent_by_its_forward_protocol(sandbox):
     with ForwardServer() as logs, PilotRun(sandbox) as run:
         job_id = held_job(sandbox, run)

@@ -91,11 +91,11 @@ def stream_of(catchall="", *, environment=(), job=None, **fields):
 def test_no_lines_leave_unless_asked_for_and_a_server_is_named():
     assert stream_of() is None
     assert stream_of(use_realtime_logging=True) is None
-    assert stream_of(environment=(("LOKI_URL", "http://l"),)) is None
-    assert stream_of(realtime_logging_server="loki;http://l") is None
+    assert stream_of(environment=(("LOKI_URL", "http://l"),)).dormant
+    assert stream_of(realtime_logging_server="loki;http://l").dormant
     assert stream_of("logging=kafka;http://l") is None
     assert stream_of("logging=loki;file:///etc/passwd") is None
-    assert stream_of(job=job_of(debug="True"), realtime_logging_server="loki;http://l") is not None
+    assert stream_of(job=job_of(debug="True"), realtime_logging_server="loki;http://l").dormant is False
 
 
 def test_where_lines_go():

@@ -38,6 +38,7 @@ class MonitorDuty:
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"not a monitor's task: {type(task).__name__}")
 
     def _look(self, lease: str, task: Inspect, moment: Now) -> None:
+        self._streams.wake(task, moment)
         try:
             self._looks[lease] = Inspecting(lease, task, self._desk, moment)
         except OSError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 from host.clock import Now
 from host.files import read_bounded
-from ipc.schema import LogStream, Watch
+from ipc.schema import Inspect, LogStream, Watch
 from workers.monitor.followed import Followed
 from workers.monitor.redaction import redact
 
@@ -32,6 +32,8 @@ _HASTE_S = 0.2
 #: A batch that is under way for longer is given up, and sent again.
 STUCK_S = 60.0
 _NAME = "realtime.json"
+#: Looks of the debug mode that make lines be sent: the newest file's tail, and one that was asked for.
+_WAKING = ("newest", "tail")
 
 
 class Stream:
@@ -150,19 +152,35 @@ class Streams:
 
     def __init__(self, ca_path: str) -> None:
         self._ca_path = ca_path
+        self._dormant: dict[str, Watch] = {}
         self._streams: dict[str, list[Stream]] = {}
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
-        """Follow the files of a Watch, if it names any."""
-        if task.stream is not None:
+        """Follow the files of a Watch, if it names any; dormant ones wait to be woken."""
+        if task.stream is not None and task.stream.dormant:
+            self._dormant[lease] = task
+        elif task.stream is not None:
             others = [replace(task.stream, file=name, fallback="") for name in task.stream.more_files]
             self._streams[lease] = [
                 Stream(task, stream, self._ca_path, moment, number)
                 for number, stream in enumerate((task.stream, *others))
             ]
 
+    def wake(self, look: Inspect, moment: Now) -> None:
+        """Begin the dormant stream of the job that is looked into; a tail's own file is the one to follow."""
+        verb, *arguments = look.words
+        for lease, task in list(self._dormant.items()):
+            if task.job_dir != look.job_dir or verb not in _WAKING or task.stream is None:
+                continue
+            del self._dormant[lease]
+            stream = replace(task.stream, dormant=False)
+            if verb == "tail":
+                stream = replace(stream, file=arguments[-1], fallback=stream.fallback or stream.file, patience_s=0.0)
+            self.begin(lease, replace(task, stream=stream), moment)
+
     def finish(self, lease: str, moment: Now) -> None:
         """Send the rest of the streams of a Watch, then forget them."""
+        self._dormant.pop(lease, None)
         for stream in self._streams.get(lease, ()):
             stream.finish(moment)
         self.tick(moment)
