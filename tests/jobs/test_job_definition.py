@@ -53,6 +53,13 @@ def test_case_26_null_item_keeps_its_position():
         ("a", "sa", 1, "00000001", ""),
         ("b", "sb", 3, "00000003", ""),
     ]
+    guids = [f"{number:032X}" for number in range(3)]
+    lists = {"GUID": ",".join(guids), "realDatasetsIn": "da,dn,db", "ddmEndPointIn": "EA,EN,EB"}
+    job = parse(text_of(inFiles="a,NULL,b", scopeIn="sa,sn,sb", prodDBlockToken="NULL,NULL,local", **lists))
+    assert [(f.guid, f.dataset, f.endpoint, f.token) for f in job.inputs] == [
+        (guids[0], "da", "EA", ""),
+        (guids[2], "db", "EB", "local"),
+    ]
 
 
 def test_case_27_container_analysis_job():
