@@ -83,10 +83,10 @@ class Variable:
 class LogStream:
     """Where lines of growing files are sent while a job runs; kinds are those of settings/log_target.py.
 
-    `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir,
-    and `fallback` when none has come within `patience_s` after the fallback came. `more_files` are sent beside it.
-    `name` is that of the stream, `labels` go with every line; user and password may be empty. A dormant one begins
-    with the first look into the job that is asked for in debug mode.
+    `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir.
+    `fallback`, if any, is followed when it has not come within `patience_s` after the fallback came. `more_files` are
+    sent beside it. `name` is that of the stream, `labels` go with every line; user and password may be empty. A dormant
+    one begins with the first look into the job that is asked for in debug mode.
     """
 
     kind: str
@@ -95,7 +95,7 @@ class LogStream:
     period_s: float
     name: str = "pilot-log"
     fallback: str = ""
-    patience_s: float = 0.0
+    patience_s: float = 300.0
     more_files: tuple[str, ...] = ()
     dormant: bool = False
     labels: tuple[Variable, ...] = ()
@@ -455,8 +455,8 @@ class PayloadStarted:
 class Usage:
     """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down.
 
-    `cores` is the mean over the payload's life, `cores_now` that since the look before (-1 before the
-    second); `max_work_dir_bytes` is the largest size seen (panda-protocol 3.6).
+    `cores` is the mean over the payload's life, `cores_now` that since the look before, -1 before the second one;
+    `max_work_dir_bytes` is the largest size seen (panda-protocol 3.6).
     Totals of I/O are bytes, rates bytes per second, -1 where unknown. `leak`, `chi2` and `intersect` are those of a
     straight line through PSS + swap (kB/s, kB); `fitted` says that there is one. GPUs are as prmon names them.
     """

@@ -15,9 +15,8 @@ _LOKI_PERIOD_S = 30.0
 _PERIOD_S = 5.0
 _DEFAULT_NAME = "pilot-log"
 _DEFAULT_FILE = "payload.stdout"
-#: Where the scripts of user jobs write; they are waited for so long before the default file is followed.
+#: Where the scripts of user jobs write.
 _USERS_FILE = "tmp.stdout*"
-_PATIENCE_S = 300.0
 _MAX_FILES = 8
 
 
@@ -63,7 +62,7 @@ def _with_files(stream: LogStream, job: JobDefinition, queue: Queue, environment
         first, *others = [named, *several] if named else several
         return replace(stream, file=first, more_files=tuple(other for other in others if other != first))
     if job.is_analysis:
-        return replace(stream, file=_USERS_FILE, fallback=_DEFAULT_FILE, patience_s=_PATIENCE_S)
+        return replace(stream, file=_USERS_FILE, fallback=_DEFAULT_FILE)
     return stream
 
 

@@ -20,23 +20,23 @@ def stream_of(transformation=BY_PATH, catchall="", settings=None, **environment)
 
 
 def files_of(stream):
-    return stream.file, stream.more_files, stream.fallback, stream.patience_s
+    return stream.file, stream.more_files, stream.fallback
 
 
 def test_a_user_jobs_own_file_is_waited_for_and_a_production_jobs_is_known():
-    assert files_of(stream_of(BY_URL)) == ("tmp.stdout*", (), "payload.stdout", 300.0)
-    assert files_of(stream_of(BY_PATH)) == ("payload.stdout", (), "", 0.0)
+    assert files_of(stream_of(BY_URL)) == ("tmp.stdout*", (), "payload.stdout")
+    assert files_of(stream_of(BY_PATH)) == ("payload.stdout", (), "")
 
 
 @pytest.mark.parametrize("transformation", [BY_PATH, BY_URL])
 def test_a_file_that_is_named_wins(transformation):
-    assert files_of(stream_of(transformation, "loggingfile=log.x")) == ("log.x", (), "", 0.0)
+    assert files_of(stream_of(transformation, "loggingfile=log.x")) == ("log.x", (), "")
     named = stream_of(transformation, "loggingfile=log.x", REALTIME_LOGFILE="a/b.log")
-    assert files_of(named) == ("a/b.log", (), "", 0.0)
+    assert files_of(named) == ("a/b.log", (), "")
     several = stream_of(transformation, REALTIME_LOGFILES="a,b:c,,a")
-    assert files_of(several) == ("a", ("b", "c"), "", 0.0)
+    assert files_of(several) == ("a", ("b", "c"), "")
     both = stream_of(transformation, REALTIME_LOGFILES="a,b", REALTIME_LOGFILE="x")
-    assert files_of(both) == ("x", ("a", "b"), "", 0.0)
+    assert files_of(both) == ("x", ("a", "b"), "")
     assert len(stream_of(REALTIME_LOGFILES=",".join("abcdefghijklmnop")).more_files) == 7
 
 

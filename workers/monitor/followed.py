@@ -16,7 +16,7 @@ class Followed:
     Args:
         job_dir: where relative names are looked for.
         name: its name; with a "*" the newest file of that kind, there or in workDir.
-        fallback: followed instead when none of that kind has come `patience_s` after the fallback itself came.
+        fallback: followed instead when that has not come `patience_s` after the fallback itself came; "" for none.
     """
 
     def __init__(self, job_dir: Path, name: str, fallback: str = "", patience_s: float = 0.0) -> None:
@@ -39,9 +39,9 @@ class Followed:
     def _choices(self, mono: float, *, at_once: bool) -> list[Path]:
         if self.path is not None:
             return [self.path]
-        if "*" not in self._name or "/" in self._name:
-            return [self._job_dir / self._name]
-        found = self._newest()
+        plain = "*" not in self._name or "/" in self._name
+        found = [self._job_dir / self._name] if plain else self._newest()
+        found = [path for path in found if _status(path) is not None]
         if not found and self._fallback and (at_once or self._waited(mono)):
             found = [self._job_dir / self._fallback]
         return found

@@ -38,20 +38,22 @@ def push_http(
     """Post a batch to a Loki, logstash or fluentd server; fluentd finds the tag in the path."""
     parts = urlsplit(stream.url)
     path = parts.path or (f"/{stream.name}" if stream.kind == "fluent" else "/")
+    where = f"{path}?{parts.query}" if parts.query else path
     headers = {"Content-Type": "application/json"}
     if stream.user:
         pair = base64.b64encode(f"{stream.user}:{stream.password}".encode()).decode()
         headers["Authorization"] = f"Basic {pair}"
     connection: http.client.HTTPConnection | None = None
     try:
+        host = parts.hostname or ""
         if parts.scheme == "https":
             context = trusting_context(ca_path)
-            connection = http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT_S, context=context)
+            connection = http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT_S, context=context)
         else:
-            connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT_S)
+            connection = http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
         connection.connect()
         opened(connection.sock)
-        connection.request("POST", path, http_body(stream, lines, wall), headers)
+        connection.request("POST", where, http_body(stream, lines, wall), headers)
         status = connection.getresponse().status
     except (OSError, ValueError, http.client.HTTPException) as error:
         return _trouble(parts, error)
@@ -71,6 +73,7 @@ def push_forward(
             opened(plain)
             if parts.scheme == "tls":
                 with trusting_context(ca_path).wrap_socket(plain, server_hostname=parts.hostname) as secured:
+                    opened(secured)
                     secured.sendall(forward_body(stream, lines, wall))
                     secured.settimeout(_END_S)
                     with contextlib.suppress(OSError):  # many end without a word
@@ -99,7 +102,7 @@ def _see_the_end(connection: socket.socket) -> None:
 def push_to_google(
     stream: LogStream, lines: Sequence[str], wall: float, _ca_path: str, _opened: Callable[[socket.socket], None]
 ) -> str:
-    """Hand a batch to Google's own library, if it is installed; it finds its credentials itself."""
+    """Hand a batch to Google's own library, if it is installed; credentials and time-outs are its own."""
     try:
         library = import_module(_GOOGLE)
     except ImportError:

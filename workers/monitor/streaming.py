@@ -175,7 +175,7 @@ class Streams:
             del self._dormant[lease]
             stream = replace(task.stream, dormant=False)
             if verb == "tail":
-                stream = replace(stream, file=arguments[-1], fallback=stream.fallback or stream.file, patience_s=0.0)
+                stream = replace(stream, file=arguments[-1], fallback=stream.fallback or stream.file)
             self.begin(lease, replace(task, stream=stream), moment)
 
     def finish(self, lease: str, moment: Now) -> None:

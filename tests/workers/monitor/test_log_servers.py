@@ -113,6 +113,10 @@ def test_fluent_by_http_has_its_tag_in_the_path(tmp_path):
         job.say("one\n")
         job.until(server.lines)
         assert server.pushes[0][0] == "/my-job"
+    with LogServer() as server:
+        stream = LogStream(kind="fluent", url=f"{server.url}/tag?a=b", file="f", period_s=1.0)
+        assert push_to(stream)(stream, ["a"], 1.0, "", lambda _: None) == ""
+        assert server.pushes[0][0] == "/tag?a=b"
 
 
 def test_what_is_packed():
@@ -269,6 +273,17 @@ def test_a_short_user_job_sends_its_default_file_at_the_end(tmp_path):
         job.pass_time(1.0)
         job.streams.finish("lease", job.moment)
         wait_until(lambda: job.pass_time(0.3) or server.lines() == ["one"], 10, "not sent")
+
+
+def test_a_named_file_that_never_comes_gives_way_too(tmp_path):
+    with LogServer() as server:
+        job = job_at(tmp_path, server.url, file="typo.txt", fallback="payload.stdout")
+        job.say("one\n")
+        job.pass_time(1.0)
+        job.pass_time(298.0)
+        assert server.lines() == []
+        job.pass_time(2.0)
+        job.until(lambda: server.lines() == ["one"])
 
 
 def test_several_files_each_from_where_it_was(tmp_path):
