@@ -12,9 +12,8 @@ PROTOCOLS = {
     "google-cloud-logging": ("https", "http"),
 }
 FORM = "KIND;PROTOCOL://HOST:PORT or KIND:HOST:PORT"
-_TARGET = re.compile(
-    rf"(?:logserver=)?(?P<kind>{'|'.join(PROTOCOLS)})(?:[;:](?:(?P<protocol>[a-z]+)://)?(?P<place>(?!\S*://)[^\s;,]+))?",
-    re.IGNORECASE,
+_TARGET = (
+    rf"(?:logserver=)?(?P<kind>{'|'.join(PROTOCOLS)})(?:[;:](?:(?P<protocol>[a-z]+)://)?(?P<place>(?!\S*://)[^\s;,]+))?"
 )
 _LOKI_PATH = "/loki/api/v1/push"
 
@@ -34,7 +33,7 @@ def read_log_target(text: str) -> LogTarget | None:
     "KIND:HOST:PORT" that of its description. For fluent http and https mean its HTTP input, tcp and tls its forward
     protocol; those and nothing else need a port.
     """
-    match = _TARGET.fullmatch(text.strip())
+    match = re.fullmatch(_TARGET, text.strip(), re.IGNORECASE)
     if match is None:
         return None
     kind = match["kind"].lower()
