@@ -131,6 +131,8 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
             job_report=result.job_report,
             log_extract=result.log_extract,
             cpu_time_s=result.cpu_time_s,
+            events_read=result.events_read,
+            events_written=result.events_written,
         ),
     )
     if result.error_code:

@@ -81,15 +81,21 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStream:
-    """Where lines of a growing file are sent while a job runs: `kind` is "loki" or "logstash".
+    """Where lines of growing files are sent while a job runs; kinds are those of settings/log_target.py.
 
-    `file` is relative to the job directory, or absolute. `labels` go with every line; user and password may be empty.
+    `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir,
+    and `fallback` when none has come within `patience_s` after the fallback came. `more_files` are sent beside it.
+    `name` is that of the stream, `labels` go with every line; user and password may be empty.
     """
 
     kind: str
     url: str
     file: str
     period_s: float
+    name: str = "pilot-log"
+    fallback: str = ""
+    patience_s: float = 0.0
+    more_files: tuple[str, ...] = ()
     labels: tuple[Variable, ...] = ()
     stream_labels: tuple[str, ...] = ()
     user: str = field(default="", repr=False)
@@ -377,7 +383,10 @@ class CleanedUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadEnded:
-    """The payload is over and diagnosed: `error_code` 0 when it ended well."""
+    """The payload is over and diagnosed: `error_code` 0 when it ended well.
+
+    `events_read` and `events_written` are those of a payload without a job report, 0 when nothing tells.
+    """
 
     exit_code: int
     signal: int
@@ -389,6 +398,8 @@ class PayloadEnded:
     log_extract: str = ""
     cpu_time_s: int = 0
     wall_time_s: float = 0.0
+    events_read: int = 0
+    events_written: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,12 +453,15 @@ class PayloadStarted:
 class Usage:
     """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down.
 
+    `cores` is the mean over the payload's life, `cores_now` that since the look before (-1 before the
+    second); `max_work_dir_bytes` is the largest size seen (panda-protocol 3.6).
     Totals of I/O are bytes, rates bytes per second, -1 where unknown. `leak`, `chi2` and `intersect` are those of a
     straight line through PSS + swap (kB/s, kB); `fitted` says that there is one. GPUs are as prmon names them.
     """
 
     cpu_time_s: int = 0
     cores: float = 0.0
+    cores_now: float = -1.0
     processes: int = 0
     max_pss_kb: int = -1
     avg_pss_kb: int = -1
@@ -458,6 +472,7 @@ class Usage:
     max_swap_kb: int = -1
     avg_swap_kb: int = -1
     work_dir_bytes: int = 0
+    max_work_dir_bytes: int = 0
     free_disk_bytes: int = 0
     wall_time_s: float = 0.0
     silence_s: float = 0.0

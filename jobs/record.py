@@ -43,6 +43,8 @@ class Plan:
     watch: Watch
     clean: CleanUp
     debug: bool = False
+    scheduler_ip: str = ""
+    session_ip: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. `events_read` and
+    `events_written` are what the payload's files tell when there is no job report.
     """
 
     key: str
@@ -97,6 +100,8 @@ class JobRecord:
     job_report: str = ""
     log_extract: str = ""
     cpu_time_s: int = 0
+    events_read: int = 0
+    events_written: int = 0
     usage: Usage | None = None
     stamps: Stamps = Stamps()
     debug: bool = False

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from errors.codes import ErrorCode
+from host.authorities import trusting_context
 from movers.base import Capabilities, Moved, MoverError, Order, Report, check, os_failure
 from movers.checksums import Hasher, hasher
 from movers.landing import Landing, verify_whole
@@ -82,13 +83,9 @@ def move(order: Order, report: Report) -> Moved:
 
 
 def _open(url: str, deadline: float) -> http.client.HTTPResponse:
-    context = ssl.create_default_context()
     # Beside the system's: the grid's certificate authorities, where a site has them.
-    place = Path(os.environ.get("X509_CERT_DIR") or "/etc/grid-security/certificates")
-    if place.is_dir():
-        context.load_verify_locations(capath=place)
-    elif place.is_file():
-        context.load_verify_locations(cafile=place)
+    place = os.environ.get("X509_CERT_DIR", "")
+    context = trusting_context(place if Path(place).exists() else "")
     opener = urllib.request.build_opener(_SameHost(), urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - scheme checked
     host = urlsplit(url).hostname

@@ -13,6 +13,7 @@ from typing import Any
 from settings import configfile, node, options
 from settings.errors import SettingsError
 from settings.handover import Asked, FileNames, Handover, decide
+from settings.log_target import FORM, PROTOCOLS, read_log_target
 from settings.server import DEFAULT_SERVER, server_url
 from settings.settings import Limits, Settings, Tuning
 from settings.unbuilt import warnings_for
@@ -95,7 +96,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
         environment=tuple(environ.items()),
         tuning=replace(Tuning(), **config.overrides.tuning),
         limits=replace(Limits(), **config.overrides.limits),
-        warnings=warnings_for(given) + _unused(config.unused),
+        warnings=warnings_for(given) + _unused(config.unused) + _log_server(given, config),
     )
     made = Settings(**_with_report_file(values, launch))
     server_url(made)  # a URL that cannot be used is told now, not at the first call
@@ -170,6 +171,18 @@ def _load_delay(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[s
     if {**values, **found}.get("fake_job") and not values["job_file"]:
         found["update_server"] = False  # nobody knows that job
     return found
+
+
+def _log_server(given: argparse.Namespace, config: configfile.ConfigFile) -> tuple[str, ...]:
+    """Return a warning when the log server that was named cannot be used: no job is to suffer from it."""
+    for source, text in (
+        ("--realtime-logging-server", given.realtime_logging_server),
+        ("[Pilot] rtlogging", config.settings.get("realtime_logging_server", "")),
+    ):
+        if text:
+            known = f"no {FORM} with one of the kinds {', '.join(PROTOCOLS)}: no lines are sent there"
+            return () if read_log_target(text) else (f"{source}: {text!r} is {known}",)
+    return ()
 
 
 def _unused(keys: Sequence[str]) -> tuple[str, ...]:

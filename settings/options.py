@@ -234,5 +234,5 @@ def _services(made: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--subscribe-to-msgsvc", action="store_true", help="(not built) orders from a message broker")
     add("--use-realtime-logging", action="store_true", help="send the payload's output to a log server")
-    add("--realtime-logging-server", default="", metavar="KIND;URL", help="loki or logstash server")
+    add("--realtime-logging-server", default="", metavar="KIND;URL", help="log server: loki, logstash, fluent")
     add("--realtime-logname", default="", metavar="NAME", help="name of the stream")

@@ -91,6 +91,8 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
             ),
         ),
         debug=job.debug or queue.has_tag("setdebugmode"),
+        scheduler_ip=job.scheduler_ip,
+        session_ip=job.session_ip,
     )
 
 

@@ -6,6 +6,7 @@ import shutil
 import tarfile
 
 import pytest
+from pilotrun import report_of
 
 from tests.waiting import wait_until
 
@@ -143,14 +144,16 @@ def test_debug_mode_from_the_job_itself(pilot, config):
     pilot.assert_clean()
 
 
-@pytest.mark.parametrize("command", ["tobekilled", "debug,tobekilled"], ids=["case_48", "case_49"])
-def test_the_server_ends_a_job(pilot, config, command):
+@pytest.mark.parametrize("command", ["tobekilled", "debug,tobekilled"], ids=["alone", "with-debug"])
+def test_cases_48_and_49_the_server_ends_a_job(pilot, config, command):
     job_id = running_job(pilot, config(heartbeat=0.3), payload={"children": 2, "detached": True})
+    wait_until(lambda: [row.name for row in pilot.family()].count("sleep") == 2, 10, "the payload's children")
     pilot.sandbox.command(job_id, command)
     assert pilot.wait_exit() == 0, pilot.story()
     job = pilot.sandbox.job(job_id)
     assert (job["finals_accepted"], job["final"]["pilot_error_code"]) == (1, 1144), pilot.story()
-    assert "log" in job["final"]["job_output_report"]
+    assert job["final"]["job_status"] == "failed"
+    assert set(report_of(job)) == {job["definition"]["logFile"]}
     pilot.assert_clean()
 
 

@@ -56,7 +56,7 @@ def words(rig):
     return [json.loads(row.body)["job_status"] for row in rig.ledger.outbox.values()]
 
 
-def test_one_update_of_a_job_is_under_way_at_a_time(rig):
+def test_case_10_one_update_of_a_job_is_under_way_at_a_time(rig):
     rig.done(StageIn, Staged(files=()))
     started(rig)
     assert words(rig) == ["starting", "running"]

@@ -93,7 +93,7 @@ def test_no_lines_leave_unless_asked_for_and_a_server_is_named():
     assert stream_of(use_realtime_logging=True) is None
     assert stream_of(environment=(("LOKI_URL", "http://l"),)) is None
     assert stream_of(realtime_logging_server="loki;http://l") is None
-    assert stream_of("logging=fluent;http://l") is None
+    assert stream_of("logging=kafka;http://l") is None
     assert stream_of("logging=loki;file:///etc/passwd") is None
     assert stream_of(job=job_of(debug="True"), realtime_logging_server="loki;http://l") is not None
 

@@ -159,6 +159,8 @@ def test_case_40_metrics_are_cut_between_pairs():
     assert len(cut) <= 500
     assert text.startswith(cut + " ")
     assert cut_pairs("a" * 249 + " " + "b" * 250) == "a" * 249 + " " + "b" * 250
+    seen = body(replace(JOB, usage=replace(USAGE, gpu_name="x" * 600, n_gpu=2)))["job_metrics"]
+    assert seen == "actualCoreCount=3 hs06=40.00 readbyterate=0.50"
 
 
 def test_case_41_gpus_go_into_the_metrics():
@@ -170,7 +172,8 @@ def test_case_41_gpus_go_into_the_metrics():
 def test_all_metrics():
     usage = replace(USAGE, fitted=True, leak=0.5, chi2=0.25, intersect=100.0, event_number=77, tot_rbytes=1500)
     job = replace(JOB, usage=usage, job_report=json.dumps(REPORT))
-    assert job_metrics(job, PLAN, SETTINGS, final=True).split() == [
+    plan = replace(PLAN, scheduler_ip="10.0.0.1", session_ip="10.0.0.2")
+    assert job_metrics(job, plan, SETTINGS, final=True).split() == [
         "actualCoreCount=3",
         "nEvents=50",
         "nEventsW=40",
@@ -183,9 +186,24 @@ def test_all_metrics():
         "chi2=0.2500",
         "intersect=100.0",
         "eventnumber=77",
+        "schedulerIP=10.0.0.1",
+        "sessionIP=10.0.0.2",
         "readbyterate=1.50",
     ]
     assert "workDirSize" not in job_metrics(job, PLAN, SETTINGS, final=False)
+
+
+def test_metrics_where_there_is_no_report_and_a_largest_size():
+    usage = replace(USAGE, cores_now=7.6, max_work_dir_bytes=5000, events_read=9)
+    job = replace(JOB, usage=usage, events_read=5, events_written=4)
+    plan = replace(PLAN, scheduler_ip="10.0.0.1")
+    seen = job_metrics(job, plan, SETTINGS, final=True).split()
+    assert seen[:4] == ["actualCoreCount=8", "nEvents=5", "nEventsW=4", "workDirSize=5000"]
+    assert not [pair for pair in seen if "IP=" in pair], "the session is told with both addresses or not at all"
+    assert body(job)["n_events"] == 5
+    assert body(job)["mean_core_count"] == 3
+    idle = replace(JOB, usage=replace(USAGE, cores_now=0.0))
+    assert job_metrics(idle, PLAN, SETTINGS, final=False).split()[0] == "actualCoreCount=1"
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", '{"resource": 3}', '{"files": {"output": [1, {"subFiles": 3}]}}'])

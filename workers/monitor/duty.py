@@ -21,7 +21,7 @@ class MonitorDuty:
         self._desk = desk
         self._settings = settings
         self._watches: dict[str, Watching] = {}
-        self._streams = Streams(settings.ca_path)
+        self._streams = Streams(settings.ca_path or dict(settings.environment).get("X509_CERT_DIR", ""))
         self._looks: dict[str, Inspecting] = {}
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:

@@ -99,6 +99,7 @@ class State:
 
     until_boot_s: float = 0.0
     cpu_s: float = 0.0
+    cores_now: float = -1.0
     tree_cpu_s: float = -1.0
     io_bytes: int = -1
     io: tuple[int, ...] = ()
@@ -114,6 +115,7 @@ class State:
     silence_s: float = 0.0
     seen: tuple[object, ...] = ()
     size_bytes: int = 0
+    max_size_bytes: int = 0
     free_disk_bytes: int = 0
     passed: frozenset[str] = frozenset()
     told: Usage | None = None
@@ -125,6 +127,7 @@ def absorb(state: State, sample: Sample) -> State:
     state = replace(
         state,
         size_bytes=sample.directory.size_bytes,
+        max_size_bytes=max(state.max_size_bytes, sample.directory.size_bytes),
         free_disk_bytes=max(0, sample.free_disk_bytes),
         own=sample.own,
     )
@@ -143,6 +146,7 @@ def absorb(state: State, sample: Sample) -> State:
     return replace(
         state,
         cpu_s=state.cpu_s + used_s,
+        cores_now=used_s / dt_s if known else state.cores_now,
         tree_cpu_s=tree.cpu_s,
         io_bytes=tree.io_bytes,
         io=_grown(state, tree.io),
@@ -175,6 +179,7 @@ def usage(state: State) -> Usage:
     return state.own.over(Usage(
         cpu_time_s=int(state.cpu_s),
         cores=round(state.cpu_s / state.wall_s, 2) if state.wall_s > 0 else 0.0,
+        cores_now=round(state.cores_now, 2),
         processes=state.processes,
         max_pss_kb=state.pss.peak_kb,
         avg_pss_kb=state.pss.average_kb,
@@ -185,6 +190,7 @@ def usage(state: State) -> Usage:
         max_swap_kb=state.swap.peak_kb,
         avg_swap_kb=state.swap.average_kb,
         work_dir_bytes=state.size_bytes,
+        max_work_dir_bytes=state.max_size_bytes,
         free_disk_bytes=state.free_disk_bytes,
         wall_time_s=round(state.wall_s, 1),
         silence_s=round(state.silence_s, 1),

@@ -11,6 +11,7 @@ from errors.reports import read_object
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
 from workers.runner.control import Exit
+from workers.runner.events import counted_events
 
 REPORT_LIMIT_BYTES = 1024 * 1024
 _TEXT_LIMIT_BYTES = 64 * 1024
@@ -62,6 +63,7 @@ def _own_reason(end: Exit) -> tuple[int, str]:
 
 
 def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> PayloadEnded:
+    events_read, events_written = (0, 0) if report else counted_events(Path(task.job_dir))
     return PayloadEnded(
         exit_code=diagnosis.trans_exit_code,
         signal=end.signal,
@@ -73,6 +75,8 @@ def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> P
         log_extract=_log_extract(Path(task.job_dir), task.stderr),
         cpu_time_s=round(end.cpu_s),
         wall_time_s=end.duration_s,
+        events_read=events_read,
+        events_written=events_written,
     )
 
 
