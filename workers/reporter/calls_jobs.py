@@ -182,7 +182,10 @@ def _read_debug_v1(reply: Reply) -> bool | Failure:
 def _read_debug_legacy(reply: Reply) -> bool | Failure:
     if isinstance(reply, Lost) or reply.status != 200:
         return _refused(reply)
-    return _switched(reply.body[:400].decode("utf-8", "replace").strip().strip('"'))
+    text = reply.body[:400].decode("utf-8", "replace").strip().strip('"')
+    if not text or text.startswith("<"):
+        return garbage("an HTML or XML page" if text else "an empty body")
+    return _switched(text)
 
 
 def _switched(message: Any) -> bool | Failure:
