@@ -1,4 +1,4 @@
-"""Whole pilots with a server for each module; the tables of hostile inputs are those of the unit tests."""
+"""Whole pilots with a server for each module; tables of hostile inputs and servers are those of the unit tests."""
 
 import shutil
 import sys
@@ -8,7 +8,9 @@ import pytest
 
 from sandbox.client import Sandbox
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "jobs"))
+_TESTS = Path(__file__).resolve().parents[1]
+# Texts, rigs and servers of the unit tests.
+sys.path[:0] = [str(_TESTS / folder) for folder in ("jobs", "workers/monitor", "workers/reporter")]
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,20 @@
 """Faults at the calls on which no job depends, at the script's download, and silences as long as real ones.
 
-Rows as in test_fault_matrix. Columns: the maps of worker node and GPU, the payload's script, posts of real-time logs.
+Rows as in test_fault_matrix. Columns: the maps of node and GPU, the payload's script, real-time logs, a new token.
 """
 
 import json
 import os
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workers" / "reporter"))
-
+from log_server import LogServer
 from reporter_rig import RawServer, answer, says
+from tls_front import TlsFront
 
+from sandbox.client import Sandbox
 from tests.chaos.pilotrun import SOAK, PilotRun
 from tests.waiting import wait_until
 
@@ -27,6 +26,7 @@ KINDS = (
     "silence", "drop_after", "http_500", "wrong_types", "http_403",
     "http_404", "drop_before", "garbage", "truncated", "http_503",
 )  # fmt: skip
+TOKEN = "sandbox-token"  # which is what the embedded server gives for its key
 GPU = "#!/bin/sh\necho 'NVIDIA A100-SXM4-40GB, 40960, 550.54.15, 8.0'\n"
 
 
@@ -151,6 +151,51 @@ def test_a_log_server_that_cannot_be_spoken_to(sandbox, kind):
         run.payload_end.touch()
         assert run.wait_exit() == 0, run.story()
         run.assert_final(job_id, "finished", 0, rejected=0)
+        run.assert_clean()
+
+
+def test_p114_a_log_server_that_cannot_be_trusted_gets_no_line(sandbox):
+    with LogServer() as logs, PilotRun(sandbox) as run, TlsFront(logs.url, run.home) as front:
+        front.begin("unknown authority")
+        (job_id,) = sandbox.make_jobs(1, payload={"stdout_lines": 5, "until": str(run.payload_end)})
+        run.start("--use-realtime-logging", environment={"LOKI_URL": front.url, "LOKI_PERIOD": "1"})
+        run.wait_log("real-time logs are not taken")
+        run.payload_end.touch()
+        assert run.wait_exit() == 0, run.story()
+        run.assert_final(job_id, "finished", 0, rejected=0)
+        assert front.met > 0
+        assert (front.leaked, logs.lines()) == ([], [])
+        run.assert_clean()
+
+
+def test_each_fault_at_the_renewal_of_the_token(tmp_path):
+    """The token stays what it was and in use until a new one comes; nothing of it is in the log."""
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    (folder / "token").write_text(TOKEN)
+    (folder / "key").write_text("sandbox-key")
+    kinds = [kind for kind in KINDS if kind != "wrong_types"]  # a token that is a number: test_identity_life
+    with Sandbox(tmp_path / "storage", "--token", TOKEN) as sandbox, PilotRun(sandbox) as run:
+        for kind in kinds:
+            sandbox.fault("get_access_token", kind)
+        environ = {
+            **config_of(run, f"{CONFIG}[Token]\ndownload_check: 0.2\n"),
+            "OIDC_AUTH_TOKEN": "token",
+            "OIDC_AUTH_ORIGIN": "atlas:production",
+            "OIDC_AUTH_DIR": str(folder / "x"),
+            "PANDA_AUTH_TOKEN_KEY": "key",
+            "HOME": str(run.home),
+        }
+        (job_id,) = sandbox.make_jobs(1, outputs=[100], payload={"until": str(run.payload_end)})
+        run.start(environment=environ, wrap=lambda command: [word for word in command if word not in ("-t", "-y")])
+        run.wait_log("the token was renewed", 30)
+        run.payload_end.touch()
+        assert run.wait_exit() == 0, run.story()
+        run.assert_final(job_id, "finished", 0, rejected=0)
+        assert [entry["fault"] for entry in sandbox.record("get_access_token")][: len(kinds) + 1] == [*kinds, None]
+        assert (folder / "token").read_text() == TOKEN
+        assert TOKEN not in run.log() + run.out.read_text()
+        assert "Traceback" not in run.log()
         run.assert_clean()
 
 

@@ -5,13 +5,8 @@ H051 (the order to end in each phase) is in test_chaos_server, H055 and H056 in 
 
 import json
 import signal
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workers" / "reporter"))
-
 from hostile_answers import MIB, HostileServer, bomb, cut, drip, endless
 from reporter_rig import RawServer, answer, says
 
