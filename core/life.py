@@ -21,6 +21,7 @@ from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
+_SETTLED_KEPT = 200
 
 
 def active_jobs(turn: Turn) -> list[JobRecord]:
@@ -46,7 +47,7 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         return False
     attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else UNKNOWN_ATTEMPT
     key = f"{identity.job_id}.{max(0, attempt_nr)}"
-    if key in turn.ledger.jobs:
+    if key in turn.ledger.jobs or key in turn.ledger.hunt.settled:
         turn.say(logging.WARNING, f"job {key} was given twice; the second is ignored")
         return False
     job = JobRecord(
@@ -252,6 +253,7 @@ def forget(turn: Turn, key: str) -> None:
         jobs={k: job for k, job in turn.ledger.jobs.items() if k != key},
         dossiers={k: dossier for k, dossier in turn.ledger.dossiers.items() if k != key},
         outbox={s: row for s, row in turn.ledger.outbox.items() if row.job_key != key},
+        hunt=replace(turn.ledger.hunt, settled=(*turn.ledger.hunt.settled, key)[-_SETTLED_KEPT:]),
     )
 
 

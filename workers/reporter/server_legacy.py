@@ -9,6 +9,7 @@ from ipc.schema import AcquireJob, SendUpdate
 from jobs.field_names import legacy_timestamp
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
+from workers.reporter.addressee import commanded
 from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.exchange import Failure, HttpRequest, Outcome, Reply
@@ -41,7 +42,7 @@ class ServerLegacy:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=partial(_read, dialect_legacy.read_update),
+            read=commanded(partial(_read, dialect_legacy.read_update), task.body),
         )
 
     def _update(self, task: SendUpdate) -> HttpRequest:

@@ -7,6 +7,7 @@ from errors.codes import ErrorCode
 from ipc.schema import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
+from workers.reporter.addressee import commanded
 from workers.reporter.exchange import Failure, Outcome, Reply, Request
 from workers.reporter.readiness import reason_to_wait
 from workers.reporter.space import with_space
@@ -45,9 +46,7 @@ class ServerV1:
         return Exchange(
             what="job request",
             limit_s=self._settings.http_timeout_s,
-            ask=lambda: dialect_v1.post(
-                self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)
-            ),
+            ask=lambda: dialect_v1.post(self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)),
             read=dialect_v1.read_job,
             check=lambda: reason_to_wait(self._settings, task),
         )
@@ -58,5 +57,5 @@ class ServerV1:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
-            read=dialect_v1.read_update,
+            read=commanded(dialect_v1.read_update, task.body),
         )
