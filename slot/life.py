@@ -14,7 +14,8 @@ from host.files import read_bounded, read_regular, write_atomic
 from jobs.decoding import MAX_BYTES
 from jobs.identity import identify
 from settings.settings import Settings
-from slot.job_files import definition_files, definition_of
+from slot.job_files import definition_files
+from slot.job_lists import definition_of
 from slot.updates import write_attributes, write_heartbeat
 
 HEARTBEAT = "worker_heartbeat.json"

@@ -4,7 +4,7 @@
 The first argument is the directory for Harvester's configuration and log; no part of Harvester is changed.
 """
 
-import datetime
+import datetime as dt
 import importlib
 import json
 import os
@@ -59,7 +59,7 @@ def work_spec(fields: dict, jobs: list) -> object:
     worker = importlib.import_module("pandaharvester.harvestercore.work_spec").WorkSpec()
     worker.workerID, worker.mapType = 12, fields["map_type"]
     worker.accessPoint, worker.pandaid_list = fields["point"], fields.get("ids", [])
-    worker.startTime = datetime.datetime(2020, 1, 1)  # noqa: DTZ001 - Harvester's times have no zone
+    worker.startTime = dt.datetime(2020, 1, 1)  # noqa: DTZ001 - Harvester's times have no zone
     worker.isNew = fields.get("new", False)
     worker.set_jobspec_list(jobs)
     return worker
