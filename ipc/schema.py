@@ -172,11 +172,15 @@ class CheckIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
-    """runner: make the job directory and the control directory (0700), write the files given."""
+    """runner: make the job directory and the control directory (0700), write the files given.
+
+    `shared_link` is a path that is to lead to the job directory, for other containers of a pod; "" for none.
+    """
 
     job_dir: str
     control_dir: str
     files: tuple[TextFile, ...] = ()
+    shared_link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,14 @@ class TestPilots:
         place = tmp_path / "place"
         place.mkdir()
         (place / "pandaJobData.out").write_text(json.dumps({str(job["PandaID"]): job for job in jobs}))
-        start_in(pilot, place, "-z", "--harvester-submit-mode", "PUSH", *(["--pod"] if in_pod else []))
+        shared = tmp_path / "shared"
+        shared.mkdir()
+        start_in(
+            pilot,
+            place,
+            *("-z", "--harvester-submit-mode", "PUSH", *(["--pod"] if in_pod else [])),
+            environment={"SHARED_DIR": str(shared)} if in_pod else None,
+        )
         assert pilot.wait_exit() == 0
         ids = [str(job["PandaID"]) for job in jobs]
         assert (place / "pandaIDs.out").read_text().split() == ids, pilot.story()
@@ -114,6 +121,8 @@ class TestPilots:
         assert [said.count(f"job={number} reporting -> done") for number in ids] == [1, 1, 1]
         assert len((place / "output.list").read_text().splitlines()) == 6
         assert not (place / "pandaJobData.out").exists()
+        links = {path.name: path.readlink() for path in shared.iterdir()}
+        assert links == ({"payload_workdir": place / f"PanDA_Pilot-{ids[-1]}"} if in_pod else {})
 
     def test_jobs_with_places_of_their_own_are_all_run(self, sandbox, pilot, tmp_path):
         """ManyToOne, as Harvester's messenger lays it out."""
