@@ -18,6 +18,8 @@ from slot.dump import entries, local_path, write_dump
 
 _LOG = logging.getLogger("reporter")
 _FINAL = frozenset({"finished", "failed"})
+#: Object stores are written to by way of Rucio (volunteer-boinc-arc 2.2).
+_OBJECT_STORES = "rucio://rucio-lb-prod.cern.ch;failureallowed=yes/objectstores"
 _LIST_BYTES = 16 * 1024 * 1024
 #: Calls that say what the machine is like go into a file, from where they come into the metadata (panda-protocol 6).
 _MAPS = {"update_worker_node": "workernode_map.json", "update_worker_node_gpu": "gpu_map.json"}
@@ -115,12 +117,20 @@ def _add_to_output_list(path: Path, report: dict[str, dict[str, object]], folder
     old = read_bounded(path, _LIST_BYTES).splitlines()
     lines = {lfn: line for line in old if _may_be_listed(lfn := line.partition(" ")[0], folders)}
     for lfn, entry in report.items():
-        kind = "md5" if "md5sum" in entry else "adler32"
-        checksum = entry.get("md5sum") or entry.get("adler32") or ""
-        lines[lfn] = f"{lfn} {entry.get('surl', '')}:checksumtype={kind}:checksumvalue={checksum}"
+        lines[lfn] = f"{lfn} {_upload_place(entry)}"
     there = [line for lfn, line in lines.items() if local_path(lfn, "", folders) is not None]
     if there or path.exists():
         write_atomic(path, "".join(f"{line}\n" for line in there))
+
+
+def _upload_place(entry: dict[str, object]) -> str:
+    """Return where ARC is to bring a file, in its notation; an upload to an object store may fail without harm."""
+    surl = str(entry.get("surl", ""))
+    if surl.startswith("s3://"):
+        return f"{_OBJECT_STORES}/s3+rucio{surl.removeprefix('s3')}/{entry.get('endpoint', '')}/write"
+    kind = "md5" if "md5sum" in entry else "adler32"
+    checksum = entry.get("md5sum") or entry.get("adler32") or ""
+    return f"{surl}:checksumtype={kind}:checksumvalue={checksum}"
 
 
 def _may_be_listed(lfn: str, folders: list[Path]) -> bool:
