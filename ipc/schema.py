@@ -136,13 +136,14 @@ class AcquireJob:
 
     The definition is kept in the file `keep_at` before it is told; what is there already and does not have the
     fingerprint `taken` was handed out and never dealt with: it is the answer. `number` counts the jobs that this pilot
-    took before.
+    took before. With `handed_over_only` nobody is asked for a job: one that lies in a file is taken, or none.
     """
 
     request: str
     keep_at: str = ""
     taken: str = ""
     number: int = 0
+    handed_over_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +178,15 @@ class CheckIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
-    """runner: make the job directory and the control directory (0700), write the files given."""
+    """runner: make the job directory and the control directory (0700), write the files given.
+
+    `shared_link` is a path that is to lead to the job directory, for other containers of a pod; "" for none.
+    """
 
     job_dir: str
     control_dir: str
     files: tuple[TextFile, ...] = ()
+    shared_link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ _TAKEN_OVER = (
     "debug",
     "no_pilot_log",
     "check_cvmfs",
+    "pod",
     "port",
     "server_api",
     "update_server",

@@ -219,7 +219,7 @@ def _harvester(made: argparse.ArgumentParser) -> None:
     add("--harvester-workerattributes", default="", metavar="FILE", help="with -z: the same")
     add("--hpc-resource", default="", metavar="NAME", help="(not built) resource plug-in")
     add("--hpc-mode", default="manytoone", metavar="MODE", help="(not built) manytoone or jumbojobs")
-    add("--pod", action="store_true", help="(not built) runs in a Kubernetes pod")
+    add("--pod", action="store_true", help="runs in a Kubernetes pod: -l alone limits its life")
     add("-L", "--leasetime", **_WHOLE, default=3600, help="(not built) stager's lease in seconds")
 
 

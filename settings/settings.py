@@ -82,6 +82,7 @@ class Settings:
     redirect_stdout: str = ""
     no_pilot_log: bool = False
     check_cvmfs: bool = True
+    pod: bool = False
     # the server
     url: str = ""
     port: int = 25443

@@ -19,7 +19,6 @@ _OPTIONS = (
     ("--hpc-resource", "hpc_resource", "", _NOT_BUILT),
     ("--hpc-mode", "hpc_mode", "manytoone", _NOT_BUILT),
     ("--es-executor-type", "es_executor_type", "generic", _NOT_BUILT),
-    ("--pod", "pod", False, _NOT_BUILT),
     ("--subscribe-to-msgsvc", "subscribe_to_msgsvc", False, _NOT_BUILT),
     ("--rucio-host", "rucio_host", "", _NOT_BUILT),
 )

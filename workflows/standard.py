@@ -73,7 +73,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         core_count=job.core_count,
         is_analysis=job.is_analysis,
         files=_reported_files(job),
-        prepare=_prepare(job, job_dir, control_dir),
+        prepare=_prepare(job, settings, job_dir, control_dir),
         stage_in=_stage_in(chooser, settings),
         run=_run(job, queue, settings, job_dir, control_dir),
         stage_out=_stage_out(chooser),
@@ -113,14 +113,16 @@ def _guid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"panda:{name}")).upper()
 
 
-def _prepare(job: JobDefinition, job_dir: str, control_dir: str) -> PrepareJob:
+def _prepare(job: JobDefinition, settings: Settings, job_dir: str, control_dir: str) -> PrepareJob:
     files = [
         TextFile(name=item.name, text="\n".join(([f"{item.option}"] if item.option else []) + list(item.lfns)) + "\n")
         for item in job.list_files
     ]
     if job.secrets:
         files.append(TextFile(name=_SECRETS_FILE, text=job.secrets, mode=0o600))
-    return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files))
+    shared = dict(settings.environment).get("SHARED_DIR", "")
+    link = f"{shared.rstrip('/')}/payload_workdir" if shared.startswith("/") else ""
+    return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files), shared_link=link)
 
 
 def _stage_in(chooser: Chooser, settings: Settings) -> StageIn | None:
@@ -237,6 +239,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
 def _watch(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, control_dir: str) -> Watch:
     """Return the limits of behaviour 10; a limit that nobody set is off."""
     wall_s = job.max_walltime_s if queue.use_job_walltime and job.max_walltime_s else queue.max_time_s
+    wall_s = 0 if settings.pod else wall_s
     return Watch(
         job_id=job.job_id,
         job_dir=job_dir,

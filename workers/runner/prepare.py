@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +11,7 @@ from errors.exceptions import JobError
 from ipc.schema import PrepareJob, TextFile
 from workers.runner.launch import write_program
 
+_LOG = logging.getLogger("runner")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -31,6 +33,25 @@ def prepare(task: PrepareJob) -> None:
     except OSError as error:
         code = ErrorCode.NOLOCALSPACE if error.errno in _FULL else ErrorCode.MKDIR
         raise JobError(code, str(error)) from error
+    if task.shared_link:
+        try:
+            _link(Path(task.shared_link), job_dir)
+        except OSError as error:
+            _LOG.warning("%s does not lead to the job directory: %s", task.shared_link, error)
+
+
+def _link(path: Path, job_dir: Path) -> None:
+    """Make a link to the job directory, in place of one that is there.
+
+    Raises:
+        OSError: it cannot be made, or something else is there.
+    """
+    if not path.is_symlink() and path.exists():
+        raise FileExistsError(errno.EEXIST, "something else is there")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(job_dir)
+    temporary.replace(path)
 
 
 def remove_secrets(job_dir: str) -> None:
