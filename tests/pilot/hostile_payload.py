@@ -6,6 +6,7 @@ What it starts ends by itself after a minute, whatever the pilot does.
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -104,9 +105,20 @@ def fork_without_end(mark: str) -> None:
 
 
 def print_a_long_line() -> None:
-    """10 GB in one line; they are a hole, so that the disk of the test does not have to hold them."""
-    os.ftruncate(1, 10 * _GIB)
-    os.write(1, b"end of the line")
+    """One line that has no end, but the test's disk has: 64 MiB of it."""
+    for _ in range(64):
+        os.write(1, b"x" * (1 << 20))
+    _sleep()
+
+
+def allocate() -> None:
+    """Memory without end; 400 MiB are enough for a test."""
+    resource.setrlimit(resource.RLIMIT_AS, (_GIB, _GIB))
+    kept = []
+    for _ in range(40):
+        kept.append(b"x" * (10 << 20))
+        time.sleep(0.01)
+    _sleep()
 
 
 def print_strange_things() -> None:
@@ -142,7 +154,7 @@ def report(kind: str, secret: str) -> None:
     path = Path("jobReport.json")
     if kind == "huge":
         with path.open("wb") as file:
-            file.truncate(_GIB)
+            file.truncate(1 << 26)
     elif kind == "link":
         path.symlink_to(secret)
     elif kind == "fifo":
@@ -176,6 +188,7 @@ def output(kind: str, name: str, secret: str) -> None:
     elif kind == "sparse":
         with path.open("wb") as file:
             file.truncate(1024 * _GIB)
+        _sleep()
     elif kind == "closed":
         path.write_text("content")
         path.chmod(0)
@@ -241,7 +254,7 @@ MISDEEDS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         kill_group, kill_parent, kill_parent_and_hide, kill_everybody, stay, hold_pipes, fork_without_end,
-        print_a_long_line, print_strange_things, stop_and_ask_for_the_end, break_control_files, report, output,
+        print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, report, output,
         write_on, spoil_inputs, work_dir, many_files, peep,
     )
 }  # fmt: skip

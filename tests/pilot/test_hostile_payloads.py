@@ -50,8 +50,8 @@ def deed(name, *words, state="finished", code=0, outputs=(), inputs=()):
     return Case(name, words, state, code, outputs, inputs)
 
 
-def add(run, case):
-    """Hand the case's job to the server; return its number."""
+def make(run, case, fields, extra):
+    """Return the number and the definition of the case's job."""
     (job_id,) = run.sandbox.make_jobs(1, inputs=list(case.inputs), outputs=list(case.outputs))
     job = run.sandbox.job(job_id)["definition"]
     places = {
@@ -63,15 +63,15 @@ def add(run, case):
     }
     line = " ".join(shlex.quote(places.get(word, word)) for word in case.words)
     line = f"exec {sys.executable} {SCRIPT} {line}".replace("MAIN", "$PWD/..")
-    return job_id, {**job, "transformation": "/bin/sh", "jobPars": f"-c {shlex.quote(line)}"}
+    return job_id, {**job, **fields, "transformation": "/bin/sh", "jobPars": f"-c {shlex.quote(line)} {extra}"}
 
 
-def run_all(run, cases, **tuning):
+def run_all(run, cases, *, options=(), fields=None, extra="", **tuning):
     """Let one pilot run all cases, one after the other; return their jobs by name."""
-    made = [add(run, case) for case in cases]
+    made = [make(run, case, fields or {}, extra) for case in cases]
     run.sandbox.reset()
     run.sandbox.add_jobs([definition for _, definition in made])
-    run.start("-v", str(len(cases) + 1), getjob_pause_s=0.05, **tuning)
+    run.start("-v", str(len(cases) + 1), *options, getjob_pause_s=0.05, **tuning)
     assert run.wait_exit(90) == 0, run.story()
     assert "Traceback" not in run.log(), run.story()
     jobs = {}
@@ -106,4 +106,95 @@ KILLS = [
 def test_h083_h084_h085_h091_what_a_payload_kills_and_leaves(run):
     run_all(run, KILLS)
     assert assert_daemons_are_gone(run) == 4
+    run.assert_clean()
+
+
+REPORTS = [deed(f"H092 {kind}", "report", kind, "SECRET") for kind in
+           ("huge", "link", "fifo", "directory", "deep", "types", "nan")]  # fmt: skip
+
+
+def test_h092_job_reports_that_nobody_should_believe(run):
+    jobs = run_all(run, REPORTS)
+    for name, job in jobs.items():
+        told = json.dumps(job["final"])
+        assert len(told) < 100_000, name
+        assert "NaN" not in told, name
+        assert "Infinity" not in told, name
+    run.assert_clean()
+
+
+OUTPUTS = [
+    deed(f"H093 {kind}", "output", kind, "OUTPUT", "SECRET", state="failed", code=code, outputs=(10,))
+    for kind, code in {
+        "link": ErrorCode.MISSINGOUTPUTFILE,
+        "directory": ErrorCode.MISSINGOUTPUTFILE,
+        "fifo": ErrorCode.MISSINGOUTPUTFILE,
+        "device": ErrorCode.MISSINGOUTPUTFILE,
+        "socket": ErrorCode.MISSINGOUTPUTFILE,
+        "nothing": ErrorCode.MISSINGOUTPUTFILE,  # H096: exit 0 with missing outputs
+    }.items()
+]
+OUTPUTS += [
+    deed("H093 closed", "output", "closed", "OUTPUT", outputs=(10,)),
+    deed("H093 written on", "write_on", "OUTPUT", outputs=(10,)),
+    deed("H094", "spoil_inputs", "INPUT", "SECRET", inputs=(10,)),
+]
+
+
+def test_h093_h094_h096_outputs_that_are_none_and_inputs_that_were_replaced(run):
+    run_all(run, OUTPUTS)
+    assert (run.home / "secret").read_text() == SECRET
+    assert not [path for path in run.sandbox.storage.rglob("*") if path.is_file() and SECRET in path.read_text("latin1")]
+    run.assert_clean()
+
+
+PLACES = [
+    deed("H097 removed", "work_dir", "removed", "HOME"),
+    deed("H097 removed, outputs", "work_dir", "removed", "HOME", state="failed", code=None, outputs=(10,)),
+    deed("H097 renamed", "work_dir", "renamed", "HOME"),
+    deed("H097 a file", "work_dir", "a file", "HOME"),
+    deed("H097 a link", "work_dir", "a link", "HOME"),
+    deed("H097 closed", "work_dir", "closed", "HOME"),
+    deed("H099 H100", "many_files"),
+    deed("H095 control files", "break_control_files", "MAIN"),
+    deed("H090 H095 kill file", "stop_and_ask_for_the_end", "MAIN/pilot_kill_payload"),
+]
+
+
+def test_h090_h095_h097_h099_h100_directories_and_control_files(run):
+    (run.home / "bystander").write_text("precious")
+    run_all(run, PLACES)
+    assert (run.home / "bystander").read_text() == "precious"
+    run.assert_clean()
+
+
+LIMITED = [
+    deed("H086", "allocate", state="failed", code=ErrorCode.PAYLOADEXCEEDMAXMEM),
+    deed("H088", "print_a_long_line", state="failed", code=ErrorCode.STDOUTTOOBIG),
+    deed("H093 sparse", "output", "sparse", "OUTPUT", state="failed", code=ErrorCode.OUTPUTFILETOOLARGE, outputs=(10,)),
+    deed("H089", "print_strange_things", state="failed", code=ErrorCode.PAYLOADEXECUTIONFAILURE),
+]
+LIMITS = "[Pilot]\nlocal_size_limit_stdout: 10000\n"
+
+
+def test_h086_h088_h089_h093_what_a_payload_uses_without_end_and_prints(run):
+    (run.home / "pilot.cfg").write_text(LIMITS)
+    fields = {"resource_type": "SCORE_VHIMEM"}
+    options = ("--pilot-user", "atlas")
+    queue = "--overwriteQueueData={'maxrss':50}"
+    jobs = run_all(
+        run,
+        LIMITED,
+        options=options,
+        fields=fields,
+        extra=queue,
+        environment={"HARVESTER_PILOT_CONFIG": str(run.home / "pilot.cfg")},
+        sample_s=0.2,
+    )
+    told = json.dumps(jobs["H089"]["final"])
+    for strange in ("\\u0000", "\\u001b", "\\u202e", "\\u0007", "\\r"):
+        assert strange not in told
+    log = run.log()
+    assert "\x1b" not in log
+    assert not [line for line in log.splitlines() if line.startswith("2026-01-01")]
     run.assert_clean()

@@ -7,7 +7,7 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
 from errors.redaction import redact
-from errors.reports import read_object
+from errors.reports import as_told, read_object
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
 from workers.runner.control import Exit
@@ -42,7 +42,7 @@ def ended(task: RunPayload, end: Exit) -> PayloadEnded:
             job_report=report,
         )
     )
-    return _result(task, end, diagnosis, report_text if report is not None else "")
+    return _result(task, end, diagnosis, as_told(report_text, report) if report is not None else "")
 
 
 def lost(task: RunPayload, detail: str) -> PayloadEnded:
