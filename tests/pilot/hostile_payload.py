@@ -170,7 +170,7 @@ def report(kind: str, secret: str) -> None:
         path.write_text('{"exitCode": NaN, "exeErrorCode": -Infinity, "resource": {"transform": {"cpuTime": NaN}}}')
 
 
-def output(kind: str, name: str, secret: str) -> None:
+def output(kind: str, name: str, secret: str = "") -> None:
     """Leave something that is no output under an output's name."""
     path = Path(name)
     if kind == "link":

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,9 @@ def test_h090_h095_h097_h099_h100_directories_and_control_files(run):
     (run.home / "bystander").write_text("precious")
     run_all(run, PLACES)
     assert (run.home / "bystander").read_text() == "precious"
+    # What a payload puts elsewhere is left alone: clean-up touches what the pilot made (P73).
+    (moved,) = run.workdir.glob("*/*.moved")
+    shutil.rmtree(moved)
     run.assert_clean()
 
 

@@ -8,6 +8,7 @@ from errors.codes import ErrorCode
 from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
 from errors.redaction import redact
 from errors.reports import as_told, read_object
+from errors.texts import plain_lines
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
 from workers.runner.control import Exit
@@ -81,7 +82,7 @@ def _log_extract(job_dir: Path, stderr: str) -> str:
     for name in ("pilotlog.txt", stderr):
         text = redact(read_bounded(job_dir / name, _TEXT_LIMIT_BYTES, tail=True).rstrip())
         if text:
-            return "\n".join(text.replace("\0", "").splitlines()[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
+            return "\n".join(plain_lines(text)[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
     return ""
 
 
