@@ -261,6 +261,7 @@ class Watch:
     """monitor: measure the job and hold its limits until the task is cancelled. A limit of 0 is off.
 
     `wall_limit_s` counts from the payload's start, `until_wall` is an epoch time after which the slot ends.
+    `memory_kb` is PSS; `stdout_bytes` and `output_bytes` are what each of payload.stdout and the `outputs` may hold.
     """
 
     job_id: int
@@ -272,6 +273,9 @@ class Watch:
     free_disk_bytes: int = 0
     silence_limit_s: float = 0.0
     work_dir_bytes: int = 0
+    memory_kb: int = 0
+    stdout_bytes: int = 0
+    output_bytes: int = 0
     stream: LogStream | None = None
     kill_file: str = ""
 

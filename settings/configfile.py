@@ -42,6 +42,8 @@ _LIMITS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Pilot", "free_space_limit"): ("free_space_bytes", size_bytes),
     ("Pilot", "free_space_limit_running"): ("free_space_running_bytes", size_bytes),
     ("Pilot", "looping_limit_default"): ("looping_limit_s", seconds),
+    ("Pilot", "local_size_limit_stdout"): ("stdout_bytes", lambda text: size_bytes(f"{text} kB")),
+    ("Pilot", "maximum_output_file_size"): ("output_file_bytes", size_bytes),
 }
 
 

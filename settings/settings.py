@@ -61,6 +61,8 @@ class Limits:
     free_space_bytes: int = 2 * 1024**3
     free_space_running_bytes: int = 1024**3
     looping_limit_s: float = 7200.0
+    stdout_bytes: int = 2 * 1024**3
+    output_file_bytes: int = 500 * 1024**3
     wall_grace: float = 1.0
 
 

@@ -32,6 +32,7 @@ from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
 from workflows.information import queue_for_job, storages_for_job
+from workflows.memory import memory_limit_kb
 from workflows.realtime import log_stream
 from workflows.request import kept_at
 
@@ -40,6 +41,8 @@ _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
 _TRANSFORM_MODE = 0o755
+#: Experiments whose pilots hold a limit of memory (behaviour 10: others check nothing).
+_MEMORY_IS_LIMITED = frozenset({"atlas"})
 #: A file of this name in the main directory makes the pilot end the payload (panda-protocol 3.9).
 _KILL_FILE = "pilot_kill_payload"
 
@@ -249,5 +252,8 @@ def _watch(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, c
         free_disk_bytes=settings.limits.free_space_running_bytes,
         silence_limit_s=settings.limits.looping_limit_s if job.looping_check else 0.0,
         work_dir_bytes=round(queue.max_workdir_mb * _MEGABYTE * queue.workdir_factor),
+        memory_kb=memory_limit_kb(job, queue) if settings.pilot_user in _MEMORY_IS_LIMITED else 0,
+        stdout_bytes=settings.limits.stdout_bytes,
+        output_bytes=settings.limits.output_file_bytes,
         stream=log_stream(job, queue, settings),
     )

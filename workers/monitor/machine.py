@@ -52,7 +52,8 @@ class DirectorySample:
 class Sample:
     """One look: `tree` None when there is no payload (yet, or any more), `free_disk_bytes` -1 when not known.
 
-    `outputs` are (size, time) of the files that the payload writes to all the time, `own` is what its tools say.
+    `outputs` are (size, time) of what the payload writes to all the time: stdout, stderr, then the job's outputs. `own`
+    is what its tools say.
     `kill_file`: somebody asks for the payload's end.
     """
 
@@ -249,6 +250,8 @@ def _limits(state: State, watch: Watch, sample: Sample) -> list[tuple[str, int, 
     """Return (name, code, holds, detail) of each limit."""
     running = sample.tree is not None
     free = sample.free_disk_bytes
+    sizes = [size for size, _ in sample.outputs]
+    stdout_bytes, largest_bytes = max(sizes[:1], default=0), max(sizes[2:], default=0)
     return [
         (
             "free disk",
@@ -261,6 +264,24 @@ def _limits(state: State, watch: Watch, sample: Sample) -> list[tuple[str, int, 
             ErrorCode.USERDIRTOOLARGE,
             not watch.work_dir_bytes or state.size_bytes <= watch.work_dir_bytes,
             f"{state.size_bytes} bytes, limit {watch.work_dir_bytes}",
+        ),
+        (
+            "memory",
+            ErrorCode.PAYLOADEXCEEDMAXMEM,
+            not watch.memory_kb or not running or state.pss.peak_kb <= watch.memory_kb,
+            f"PSS of {state.pss.peak_kb} kB twice in a row, limit {watch.memory_kb} kB",
+        ),
+        (
+            "stdout",
+            ErrorCode.STDOUTTOOBIG,
+            not watch.stdout_bytes or not running or stdout_bytes <= watch.stdout_bytes,
+            f"{stdout_bytes} bytes, limit {watch.stdout_bytes}",
+        ),
+        (
+            "output size",
+            ErrorCode.OUTPUTFILETOOLARGE,
+            not watch.output_bytes or not running or largest_bytes <= watch.output_bytes,
+            f"{largest_bytes} bytes, limit {watch.output_bytes}",
         ),
         (
             "wall time",

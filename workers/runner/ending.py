@@ -90,8 +90,8 @@ def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
     So a shell gets its signal before it can see that its children got theirs.
 
     They are the descendants of the payload and of its shim, and the members of the payload's session. With the shim
-    dead, those whose working directory or output is in the job directory count too, when they lost their parent: a
-    daemon of the payload came home to an ancestor of this process, and nothing else tells whose it was.
+    dead, those whose working directory, output or first environment is of the job directory count too, when they lost
+    their parent: a daemon of the payload came home to an ancestor of this process, and nothing else tells whose it was.
     """
     if not facts.this_boot:
         return []
@@ -116,7 +116,7 @@ def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
 
 
 def _strays(table: dict[int, ProcessRow], job_dir: Path, since_ticks: int) -> Iterator[int]:
-    """Yield orphans, younger than the payload, that work in the job directory or write there."""
+    """Yield orphans, younger than the payload, that work in the job directory, write there or were started there."""
     ancestors = {1}  # the parent itself may be hidden from us (hidepid)
     row = table.get(os.getppid())
     while row is not None and row.pid not in ancestors:
@@ -124,11 +124,25 @@ def _strays(table: dict[int, ProcessRow], job_dir: Path, since_ticks: int) -> It
         row = table.get(row.ppid)
     ancestors.add(os.getppid())
     inside = f"{os.path.realpath(job_dir)}/"
+    # What a daemon cannot take back: the PWD (or OLDPWD) in the environment that it was started with.
+    marks = [f"PWD={place.rstrip('/')}/".encode() for place in {str(job_dir), inside}]
     for candidate in table.values():
         if candidate.ppid not in ancestors or candidate.pid == os.getpid() or candidate.start_ticks < since_ticks:
+            continue
+        if _was_started_with(candidate.pid, marks):
+            yield candidate.pid
             continue
         for name in ("cwd", "fd/1", "fd/2"):
             with contextlib.suppress(OSError):
                 if f"{Path(f'/proc/{candidate.pid}/{name}').readlink()}/".startswith(inside):
                     yield candidate.pid
                     break
+
+
+def _was_started_with(pid: int, marks: list[bytes]) -> bool:
+    """Tell whether a process's first environment has one of `marks`, each a name and the beginning of a path."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # gone, or not ours to read
+        return False
+    return any(mark in environment.replace(b"\0", b"/\0") for mark in marks)

@@ -7,7 +7,8 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
 from errors.redaction import redact
-from errors.reports import read_object
+from errors.reports import as_told, read_object
+from errors.texts import plain_lines
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
 from workers.runner.control import Exit
@@ -43,7 +44,7 @@ def ended(task: RunPayload, end: Exit) -> PayloadEnded:
             job_report=report,
         )
     )
-    return _result(task, end, diagnosis, report_text if report is not None else "")
+    return _result(task, end, diagnosis, as_told(report_text, report) if report is not None else "")
 
 
 def lost(task: RunPayload, detail: str) -> PayloadEnded:
@@ -85,7 +86,7 @@ def _log_extract(job_dir: Path, stderr: str) -> str:
     for name in ("pilotlog.txt", stderr):
         text = redact(read_bounded(job_dir / name, _TEXT_LIMIT_BYTES, tail=True).rstrip())
         if text:
-            return "\n".join(text.replace("\0", "").splitlines()[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
+            return "\n".join(plain_lines(text)[-_EXTRACT_LINES:])[-_EXTRACT_CHARS:]
     return ""
 
 
