@@ -1,6 +1,7 @@
 """Fixtures of the runs against a real PanDA server; without one all of them are skipped, with what is to be set."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -31,8 +32,19 @@ def places(panda, tmp_path_factory):
 
 
 @pytest.fixture
+def often(tmp_path) -> dict[str, str]:
+    """Return the environment of a pilot with a heartbeat each second."""
+    path = tmp_path / "pilot.cfg"
+    path.write_text("[Pilot]\nheartbeat = 1\ndebug_heartbeat = 1\n")
+    return {"HARVESTER_PILOT_CONFIG": str(path)}
+
+
+@pytest.fixture
 def pilot(panda, places):
     become_subreaper()
     places.reset()
+    for path in places.storage.iterdir():
+        shutil.rmtree(path)
+    panda.run("clear")
     with RealRun(places, panda) as run:
         yield run

@@ -117,4 +117,7 @@ class RealRun(PilotRun):
 
     def wait_status(self, job_id: int, *states: str, timeout_s: float = 30.0) -> None:
         """Wait until the server says one of these states."""
-        wait_until(lambda: self.server.status(job_id) in states, timeout_s, f"not {states}\n{self.story()}")
+        try:
+            wait_until(lambda: self.server.status(job_id) in states, timeout_s, f"not {states}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from None

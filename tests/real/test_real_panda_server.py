@@ -10,8 +10,6 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-_WAITS = {"until": "", "stdout_lines": 30}
-
 
 def waiting(pilot, **payload):
     """Return the options of a payload that waits for the test."""
@@ -44,9 +42,9 @@ def test_a_job_with_inputs_and_outputs_is_finished_for_the_server(pilot, panda, 
     pilot.assert_clean()
 
 
-def test_what_a_payload_used_is_in_the_row(pilot, panda):
+def test_what_a_payload_used_is_in_the_row(pilot, panda, often):
     job_id = pilot.job(payload=waiting(pilot, memory_mib=64), outputs=[1000])
-    pilot.start("-j", "user", heartbeat_s=1)
+    pilot.start("-j", "user", environment=often)
     pilot.wait_status(job_id, "running")
     wait_until(lambda: panda.show(job_id).get("maxrss"), 30, "no memory was reported")
     pilot.payload_end.touch()
@@ -86,9 +84,9 @@ def test_sigterm_in_mid_run_is_failed_with_1201(pilot, panda):
     assert_taken(pilot)
 
 
-def test_a_killed_job_ends_as_cancelled(pilot, panda):
+def test_a_killed_job_ends_as_cancelled(pilot, panda, often):
     job_id = pilot.job(payload=waiting(pilot), outputs=[1000])
-    pilot.start("-j", "user", heartbeat_s=1)
+    pilot.start("-j", "user", environment=often)
     pilot.wait_status(job_id, "running")
     panda.tell(job_id, "tobekilled")
     pilot.wait_exit()
@@ -97,9 +95,9 @@ def test_a_killed_job_ends_as_cancelled(pilot, panda):
     assert_taken(pilot)
 
 
-def test_a_debug_command_brings_the_output_to_the_server(pilot, panda):
+def test_a_debug_command_brings_the_output_to_the_server(pilot, panda, often):
     job_id = pilot.job(payload=waiting(pilot), outputs=[1000], fields={"specialHandling": "debug"})
-    pilot.start("-j", "user", heartbeat_s=1, debug_heartbeat_s=1)
+    pilot.start("-j", "user", environment=often)
     pilot.wait_status(job_id, "running")
     panda.tell(job_id, "tail payload.stdout")
     wait_until(lambda: "payload.stdout" in panda.show(job_id).get("stdout", ""), 30, "no output in the server's table")
@@ -109,11 +107,11 @@ def test_a_debug_command_brings_the_output_to_the_server(pilot, panda):
     assert_taken(pilot)
 
 
-def test_a_server_that_was_away_gets_the_final_update(pilot, panda):
+def test_a_server_that_was_away_gets_the_final_update(pilot, panda, often):
     with Relay(panda.url) as relay:
         pilot.url = relay.url
         job_id = pilot.job(payload=waiting(pilot), outputs=[1000])
-        pilot.start("-j", "user", heartbeat_s=1)
+        pilot.start("-j", "user", environment=often)
         pilot.wait_status(job_id, "running")
         relay.fail(8)
         pilot.payload_end.touch()
