@@ -224,7 +224,9 @@ class RunPayload:
     """runner: start the payload once, or take over the one that a runner before started (DESIGN 2).
 
     `command` is the payload's own shell line, run in `job_dir`. The claim, the identities and the exit status are kept
-    in `control_dir`, outside the payload's reach.
+    in `control_dir`, outside the payload's reach. The processes beside it are shell lines too, "" for none: the first
+    before it, the second while it runs, the third after it; with `repeats` all begin again until the first says that
+    it is enough. With one of them `command` may be "". `script` is made by the first and gets the mode 0755.
     """
 
     job_id: int
@@ -234,6 +236,11 @@ class RunPayload:
     environment: tuple[Variable, ...]
     stdout: str = "payload.stdout"
     stderr: str = "payload.stderr"
+    preprocess: str = ""
+    coprocess: str = ""
+    postprocess: str = ""
+    repeats: bool = False
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,7 +384,10 @@ class CleanedUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadEnded:
-    """The payload is over and diagnosed: `error_code` 0 when it ended well."""
+    """The payload is over and diagnosed: `error_code` 0 when it ended well.
+
+    `outputs_waived`: the pre-process had nothing left to do, outputs that are not there are not missed.
+    """
 
     exit_code: int
     signal: int
@@ -389,6 +399,7 @@ class PayloadEnded:
     log_extract: str = ""
     cpu_time_s: int = 0
     wall_time_s: float = 0.0
+    outputs_waived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
