@@ -131,6 +131,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
             job_report=result.job_report,
             log_extract=result.log_extract,
             cpu_time_s=result.cpu_time_s,
+            outputs_waived=result.outputs_waived,
         ),
     )
     if result.error_code:

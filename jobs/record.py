@@ -74,7 +74,8 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. `outputs_waived`: the job's
+    pre-process had nothing left, outputs that are not there are not missed.
     """
 
     key: str
@@ -105,6 +106,7 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    outputs_waived: bool = False
 
     @property
     def failed(self) -> bool:

@@ -34,6 +34,7 @@ from settings.settings import Settings
 from workflows.information import queue_for_job, storages_for_job
 from workflows.realtime import log_stream
 from workflows.request import kept_at
+from workflows.steps import step_transforms, with_steps
 
 _SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
@@ -78,9 +79,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         run=_run(job, queue, settings, job_dir, control_dir),
         stage_out=_stage_out(chooser),
         log=_log(chooser, settings),
-        watch=replace(
-            _watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"
-        ),
+        watch=replace(_watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"),
         clean=CleanUp(
             root=main_dir,
             paths=(
@@ -132,11 +131,11 @@ def _stage_in(chooser: Chooser, settings: Settings) -> StageIn | None:
         raise JobError(ErrorCode.SIZETOOLARGE, text)
     replicas = chooser.inputs()
     transfers = [_input(file, found, chooser.places) for file, found in zip(job.inputs, replicas, strict=True)]
-    transform = decide_transform(job.transformation, settings.base_urls)
-    if transform.kind == "url":
+    for transform in (decide_transform(job.transformation, settings.base_urls), *step_transforms(job, settings)):
         script = f"{job_dir}/{transform.local_name}"
-        copy = Copy(copytool="http", source=transform.source, destination=script)
-        transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
+        if transform.kind == "url" and all(script != each.copies[0].destination for each in transfers):
+            copy = Copy(copytool="http", source=transform.source, destination=script)
+            transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
     return StageIn(job_dir=job_dir, transfers=tuple(transfers)) if transfers else None
 
 
@@ -177,13 +176,14 @@ def _landing(file: InputFile, replica: Replica, places: Places) -> str:
 
 def _run(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, control_dir: str) -> RunPayload:
     plugin = experiment(settings.pilot_user)
-    return RunPayload(
+    task = RunPayload(
         job_id=job.job_id,
         job_dir=job_dir,
         control_dir=control_dir,
         command=plugin.payload_command(job, settings),
         environment=plugin.payload_environment(job, queue, settings),
     )
+    return with_steps(task, job, settings)
 
 
 def _stage_out(chooser: Chooser) -> StageOut | None:

@@ -23,12 +23,11 @@ def note(what: str, then: str = "") -> str:
     return f"{NOTE.format(what)}{'; ' + then if then else ''}"
 
 
-def steps_task(place, *, command=note("payload"), **steps):
-    return replace(place.task(command), **steps)
+PAYLOAD_LINE = note("payload")
 
 
-def assign(place, lease="run", **steps):
-    place.duty.assign(lease, steps_task(place, **steps), now())
+def assign(place, lease="run", *, command=PAYLOAD_LINE, **steps):
+    place.duty.assign(lease, replace(place.task(command), **steps), now())
 
 
 def run(place, **steps):
@@ -260,7 +259,7 @@ def test_a_killed_shim_ends_the_job_as_lost(place, kind):
     result = place.wait()
     assert result.error_code == ErrorCode.PAYLOADLOST
     assert "launcher was killed" in result.error_diag
-    assert place.processes() == []
+    wait_until(lambda: place.processes() == [], 5, "the end of all shims")
 
 
 def test_a_payload_that_ends_well_when_told_to_is_followed_by_nothing(place):
