@@ -21,7 +21,6 @@ _OPTIONS = (
     ("--es-executor-type", "es_executor_type", "generic", _NOT_BUILT),
     ("--pod", "pod", False, _NOT_BUILT),
     ("--subscribe-to-msgsvc", "subscribe_to_msgsvc", False, _NOT_BUILT),
-    ("--rucio-host", "rucio_host", "", _NOT_BUILT),
 )
 _BUILT_WORKFLOWS = frozenset({"generic", "production", "analysis"})
 

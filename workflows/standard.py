@@ -35,6 +35,7 @@ from workflows.information import queue_for_job, storages_for_job
 from workflows.realtime import log_stream
 from workflows.request import kept_at
 from workflows.steps import step_transforms, with_steps
+from workflows.traces import traced
 
 _SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
@@ -69,7 +70,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         input_destination_dir=settings.input_destination_dir,
     )
     chooser = Chooser(job, queue, storages_for_job(job, hunt), places, MOVERS)
-    return Plan(
+    plan = Plan(
         site_name=queue.panda_resource or settings.queue,
         core_count=job.core_count,
         is_analysis=job.is_analysis,
@@ -91,6 +92,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         ),
         debug=job.debug or queue.has_tag("setdebugmode"),
     )
+    return traced(plan, job, settings)
 
 
 def secrets_only(plan: Plan) -> CleanUp:
