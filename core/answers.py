@@ -15,9 +15,11 @@ from core.pulse import accepted
 from core.state import Turn
 from core.stopping import excused, stop_payload
 from core.tasks import close_task, put_off
+from core.traces import attempted, sending_failed, sent
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    Attempted,
     CheckIdentity,
     CleanUp,
     DescribeNode,
@@ -41,10 +43,12 @@ from ipc.schema import (
     QueueFetched,
     Result,
     RunPayload,
+    SendTraces,
     SendUpdate,
     Staged,
     StageIn,
     StageOut,
+    TracesSent,
     TransferLog,
     UpdateAnswered,
     Usage,
@@ -78,6 +82,8 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
         put_job(turn, replace(job, usage=fact))
     elif isinstance(fact, LimitExceeded) and fact.code == ErrorCode.KILLPAYLOAD:
         stop_payload(turn, job.key)
+    elif isinstance(fact, Attempted):
+        attempted(turn, job.key, fact)
     elif isinstance(fact, LimitExceeded):
         limit_passed(turn, fact.code)
         fail(turn, job.key, fact.code, fact.diag)
@@ -133,6 +139,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
             cpu_time_s=result.cpu_time_s,
             events_read=result.events_read,
             events_written=result.events_written,
+            outputs_waived=result.outputs_waived,
         ),
     )
     if result.error_code:
@@ -202,6 +209,7 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
     CheckIdentity: (IdentityChecked, identity.checked),
+    SendTraces: (TracesSent, sent),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
@@ -266,6 +274,7 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     DescribeNode: description_failed,
     AcquireJob: _hunt_failed,
     CheckIdentity: identity.check_failed,
+    SendTraces: sending_failed,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,

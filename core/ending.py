@@ -8,7 +8,7 @@ update goes without the log; what then still waits is left on disk for a later p
 import logging
 from dataclasses import replace
 
-from core import fleet
+from core import fleet, traces
 from core.actions import EndPayload, Leave
 from core.hunt import end_hunt, tell_worker_status
 from core.life import active_jobs, fail, job_of, move, tell
@@ -142,6 +142,8 @@ def _leave_if_idle(turn: Turn) -> None:
             return
         if turn.ledger.hunt.worker_word == "started" and not late:
             tell_worker_status(turn, "finished")
+            return
+        if traces.linger(turn):
             return
         fleet.stop_all(turn, _STOP_GRACE_S)
     if turn.now.mono >= turn.pilot.stop_deadline_at:

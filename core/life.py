@@ -164,8 +164,11 @@ def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
 
 
 def _lenient(job: JobRecord, task: StageOut) -> StageOut:
-    """Return the stage-out; of a payload that the kill file ended (1363) what is not there is no failure."""
-    if not job.stopped:
+    """Return the stage-out; of a payload that the kill file ended (1363) what is not there is no failure.
+
+    Nor is it when the job's pre-process said that there is nothing left to do.
+    """
+    if not (job.stopped or job.outputs_waived):
         return task
     return replace(task, transfers=tuple(replace(transfer, missing_ok=True) for transfer in task.transfers))
 

@@ -64,6 +64,7 @@ class Pilot:
     server_update_wall: float = 0.0
     stopping: bool = False
     stop_deadline_at: float = 0.0
+    traces_until_at: float = 0.0
     left: bool = False
     exit_code: int = 0
 

@@ -7,7 +7,7 @@ action that was lost (a send to a worker that just died, a crash between commit 
 import logging
 from dataclasses import replace
 
-from core import answers, ending, fleet, hunt, identity, life, obeying, outbox, pulse, tasks
+from core import answers, ending, fleet, hunt, identity, life, obeying, outbox, pulse, tasks, traces
 from core.actions import Action, EndPayload
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, WorkerDied
 from core.state import Phase, Pilot, Turn
@@ -37,6 +37,7 @@ def next_deadline(pilot: Pilot, now: Now) -> float | None:
     turn = Turn(pilot, now)
     times = [ending.next_deadline(turn), outbox.next_deadline(turn), hunt.next_request(turn)]
     times += [life.next_heartbeat(turn), identity.next_deadline(turn), pulse.next_deadline(turn), pilot.fresh_log_at]
+    times.append(traces.next_deadline(turn))
     for worker in pilot.workers.values():
         if worker.phase is Phase.ABSENT and not pilot.stopping:
             times.append(worker.start_at)

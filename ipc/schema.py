@@ -63,6 +63,55 @@ class TransferredFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at moving one file, as it ended: `code` 0 when the file is there.
+
+    `url` is the far end. Times are epoch seconds: when the file's turn came first, when this attempt began and ended.
+    """
+
+    lfn: str
+    kind: str
+    copytool: str
+    endpoint: str
+    url: str
+    size_bytes: int = -1
+    code: int = 0
+    text: str = ""
+    began_wall: float = 0.0
+    started_wall: float = 0.0
+    ended_wall: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedFile:
+    """What a trace says of a file beside its transfer; "" where the definition tells nothing."""
+
+    lfn: str
+    kind: str
+    scope: str = ""
+    dataset: str = ""
+    guid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceBasis:
+    """What the traces of all of a job's transfers have in common (panda-protocol 9); `url` is where they are sent."""
+
+    url: str
+    job_id: int
+    task_id: int
+    definition_id: int
+    user: str
+    queue: str
+    node: str
+    is_analysis: bool
+    event_version: str
+    local_site: str = ""
+    files: tuple[TracedFile, ...] = ()
+    error_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
     """A small file to write into a job directory: name relative to it, text, permission bits."""
 
@@ -177,6 +226,15 @@ class CheckIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendTraces:
+    """reporter: send a trace of each attempt, beside everything else, or drop what cannot be sent soon."""
+
+    job_key: str
+    basis: TraceBasis
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
     """runner: make the job directory and the control directory (0700), write the files given.
 
@@ -191,10 +249,14 @@ class PrepareJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageIn:
-    """stager: bring the inputs (and a transform by URL) to the job directory, several at a time."""
+    """stager: bring the inputs (and a transform by URL) to the job directory, several at a time.
+
+    With `traced` (here and below) each attempt at a file is told when the task ends.
+    """
 
     job_dir: str
     transfers: tuple[Transfer, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +265,7 @@ class StageOut:
 
     job_dir: str
     transfers: tuple[Transfer, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +283,7 @@ class TransferLog:
     extras: tuple[str, ...]
     transfer: Transfer
     deadline_s: float = 0.0
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +299,9 @@ class RunPayload:
     """runner: start the payload once, or take over the one that a runner before started (DESIGN 2).
 
     `command` is the payload's own shell line, run in `job_dir`. The claim, the identities and the exit status are kept
-    in `control_dir`, outside the payload's reach.
+    in `control_dir`, outside the payload's reach. The processes beside it are shell lines too, "" for none: the first
+    before it, the second while it runs, the third after it; with `repeats` all begin again until the first says that
+    it is enough. With one of them `command` may be "". `script` is made by the first and gets the mode 0755.
     """
 
     job_id: int
@@ -245,6 +311,11 @@ class RunPayload:
     environment: tuple[Variable, ...]
     stdout: str = "payload.stdout"
     stderr: str = "payload.stderr"
+    preprocess: str = ""
+    coprocess: str = ""
+    postprocess: str = ""
+    repeats: bool = False
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +374,7 @@ Task: TypeAlias = (
     | AcquireJob
     | SendUpdate
     | CheckIdentity
+    | SendTraces
     | PrepareJob
     | StageIn
     | StageOut
@@ -367,6 +439,16 @@ class IdentityChecked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracesSent:
+    """How many traces were sent and how many dropped; `curl_code` says why (as curl would), 0 when none was."""
+
+    sent: int
+    dropped: int = 0
+    curl_code: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The job's directories exist."""
 
@@ -395,6 +477,7 @@ class PayloadEnded:
     """The payload is over and diagnosed: `error_code` 0 when it ended well.
 
     `events_read` and `events_written` are those of a payload without a job report, 0 when nothing tells.
+    `outputs_waived`: the pre-process had nothing left to do, outputs that are not there are not missed.
     """
 
     exit_code: int
@@ -409,6 +492,7 @@ class PayloadEnded:
     wall_time_s: float = 0.0
     events_read: int = 0
     events_written: int = 0
+    outputs_waived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -438,6 +522,7 @@ Result: TypeAlias = (
     | NoJob
     | UpdateAnswered
     | IdentityChecked
+    | TracesSent
     | Prepared
     | Staged
     | LogTransferred
@@ -511,7 +596,14 @@ class LimitExceeded:
     diag: str
 
 
-Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """The attempts at files that a task consisted of, told just before its end."""
+
+    attempts: tuple[Attempt, ...]
+
+
+Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded | Attempted
 
 
 # ---------------------------------------------------------------- the envelope

@@ -8,6 +8,7 @@ from ipc.schema import (
     RunPayload,
     StageIn,
     StageOut,
+    TraceBasis,
     TransferLog,
     TransferredFile,
     Usage,
@@ -29,7 +30,10 @@ class ReportedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The job's tasks in order, made once, when the job is accepted; None where the workflow leaves a step out."""
+    """The job's tasks in order, made once, when the job is accepted; None where the workflow leaves a step out.
+
+    `traces`: what is told of the job's transfers, None when no traces are sent.
+    """
 
     site_name: str
     core_count: int
@@ -45,6 +49,7 @@ class Plan:
     debug: bool = False
     scheduler_ip: str = ""
     session_ip: str = ""
+    traces: TraceBasis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,9 @@ class JobRecord:
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
     are taken. `stopped`: the payload is ended by the local kill file, which is no error. `events_read` and
-    `events_written` are what the payload's files tell when there is no job report.
+    `events_written` are what the payload's files tell when there is no job report. `outputs_waived`: the job's
+    pre-process had nothing left, outputs that are not there are not missed. `trace_error`: curl's code for a trace not
+    sent.
     """
 
     key: str
@@ -110,6 +117,8 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    outputs_waived: bool = False
+    trace_error: int = 0
 
     @property
     def failed(self) -> bool:

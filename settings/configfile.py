@@ -36,6 +36,7 @@ _SETTINGS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Information", "queues_url"): ("queues_url", str),
     ("Information", "cache_dir"): ("information_cache_dir", str),
     ("Information", "acopytools"): ("acopytools", str),
+    ("Rucio", "url"): ("rucio_url", str),
 }
 #: (section, key) -> field of Limits, how its text is read
 _LIMITS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {

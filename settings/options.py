@@ -197,8 +197,8 @@ def _data(made: argparse.ArgumentParser) -> None:
     add("--output-dir", default="", metavar="DIR", help="put outputs into this directory")
     add("-g", "--baseurls", default="", metavar="URLS", help="allowed base URLs of transforms, comma separated")
     add("--stageout-attempts", **_WHOLE, default=1, help="(not built) see --set transfer_attempts")
-    add("--use-rucio-traces", **_YES_NO, default=True, help="(not built) send traces")
-    add("--rucio-host", default="", metavar="URL", help="(not built) Rucio server")
+    add("--use-rucio-traces", **_YES_NO, default=True, help="send a trace of each transfer to Rucio")
+    add("--rucio-host", default="", metavar="URL", help="Rucio server, which gets the traces")
 
 
 def _supervision(made: argparse.ArgumentParser) -> None:

@@ -121,6 +121,10 @@ class Settings:
     fake_command: str = "normal"
     job_file: str = ""
     report_file: str = ""
+    # traces of transfers
+    use_rucio_traces: bool = True
+    rucio_host: str = ""
+    rucio_url: str = ""
     # real-time logs
     use_realtime_logging: bool = False
     realtime_logging_server: str = ""

@@ -20,7 +20,6 @@ _OPTIONS = (
     ("--hpc-mode", "hpc_mode", "manytoone", _NOT_BUILT),
     ("--es-executor-type", "es_executor_type", "generic", _NOT_BUILT),
     ("--subscribe-to-msgsvc", "subscribe_to_msgsvc", False, _NOT_BUILT),
-    ("--rucio-host", "rucio_host", "", _NOT_BUILT),
 )
 _BUILT_WORKFLOWS = frozenset({"generic", "production", "analysis"})
 

@@ -146,6 +146,7 @@ def _metrics(job: JobRecord, plan: Plan | None, settings: Settings, *, final: bo
     yield "dbData", report.db_data
     yield "resimevents", report.resim_events
     yield "workDirSize", _positive(max(usage.max_work_dir_bytes, usage.work_dir_bytes)) if final else ""
+    yield "rucioTraceError", _positive(job.trace_error)
     yield "hs06", _hs06(plan, settings)
     if usage.fitted:
         yield "leak", f"{usage.leak:.3f}"

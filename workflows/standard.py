@@ -35,6 +35,8 @@ from workflows.information import queue_for_job, storages_for_job
 from workflows.memory import memory_limit_kb
 from workflows.realtime import log_stream
 from workflows.request import kept_at
+from workflows.steps import step_transforms, with_steps
+from workflows.traces import traced
 
 _SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
@@ -71,7 +73,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         input_destination_dir=settings.input_destination_dir,
     )
     chooser = Chooser(job, queue, storages_for_job(job, hunt), places, MOVERS)
-    return Plan(
+    plan = Plan(
         site_name=queue.panda_resource or settings.queue,
         core_count=job.core_count,
         is_analysis=job.is_analysis,
@@ -95,6 +97,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         scheduler_ip=job.scheduler_ip,
         session_ip=job.session_ip,
     )
+    return traced(plan, job, settings)
 
 
 def secrets_only(plan: Plan) -> CleanUp:
@@ -137,11 +140,11 @@ def _stage_in(chooser: Chooser, settings: Settings) -> StageIn | None:
         raise JobError(ErrorCode.SIZETOOLARGE, text)
     replicas = chooser.inputs()
     transfers = [_input(file, found, chooser.places) for file, found in zip(job.inputs, replicas, strict=True)]
-    transform = decide_transform(job.transformation, settings.base_urls)
-    if transform.kind == "url":
+    for transform in (decide_transform(job.transformation, settings.base_urls), *step_transforms(job, settings)):
         script = f"{job_dir}/{transform.local_name}"
-        copy = Copy(copytool="http", source=transform.source, destination=script)
-        transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
+        if transform.kind == "url" and all(script != each.copies[0].destination for each in transfers):
+            copy = Copy(copytool="http", source=transform.source, destination=script)
+            transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
     return StageIn(job_dir=job_dir, transfers=tuple(transfers)) if transfers else None
 
 
@@ -182,13 +185,14 @@ def _landing(file: InputFile, replica: Replica, places: Places) -> str:
 
 def _run(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, control_dir: str) -> RunPayload:
     plugin = experiment(settings.pilot_user)
-    return RunPayload(
+    task = RunPayload(
         job_id=job.job_id,
         job_dir=job_dir,
         control_dir=control_dir,
         command=plugin.payload_command(job, settings),
         environment=plugin.payload_environment(job, queue, settings),
     )
+    return with_steps(task, job, settings)
 
 
 def _stage_out(chooser: Chooser) -> StageOut | None:

@@ -104,6 +104,8 @@ class PilotRun:
         words += ["--storagedata-url", f"{self.sandbox.url}/cache/ddmendpoints.json"]
         words += ["--baseurls", f"{self.sandbox.url}/transforms", "-a", str(self.workdir)]
         words += ["--input-destination-dir", str(self.inputs), "-b", "-t", "-y", "-x", "1"]
+        # No experiment's own trace server is ever told of a test; a later option wins.
+        words += ["--use-rucio-traces", "no"]
         for key, value in {**FAST, **tuning}.items():
             words += ["--set", f"{key}={value}"]
         return [sys.executable, str(ROOT / "supervisor.py"), *words, *options]

@@ -11,9 +11,9 @@ import pytest
 
 from errors.codes import ErrorCode
 from host.kernel import become_subreaper
+from host.processes import read_row
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun, alive
-from host.processes import read_row
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 

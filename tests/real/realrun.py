@@ -79,10 +79,10 @@ class RealServer:
         where = {"capath" if os.path.isdir(self.authorities) else "cafile": self.authorities}
         context.load_verify_locations(**where)
         context.load_cert_chain(self.proxy)
-        asked = urllib.request.Request(  # noqa: S310
+        asked = urllib.request.Request(
             f"{self.url}/api/v1/{path}?{query}", headers={"Accept": "application/json"}
         )
-        with urllib.request.urlopen(asked, timeout=_ASK_S, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=_ASK_S, context=context) as answer:
             return dict(json.load(answer))
 
     def status(self, job_id: int) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from host.files import read_bounded
 from host.kernel import clear_mask, die_with_parent
 from host.processes import Identity, is_alive
+from jobs.steps import main_dirs
 
 LIMIT_CHARS = 2048
 #: Its name is none of those that the log leaves out.
@@ -79,7 +80,8 @@ def gdb_line(control_dir: Path) -> list[str]:
     Raises:
         RefusedError: there is no payload.
     """
-    mark = json.loads(read_bounded(control_dir / "payload.json", 4096) or "{}")
+    newest_place = (control_dir, *main_dirs(control_dir))[-1]
+    mark = json.loads(read_bounded(newest_place / "payload.json", 4096) or "{}")
     pid = int(mark.get("pid", 0))
     if not pid or not is_alive(Identity(pid=pid, start_ticks=mark["start_ticks"], boot_id=mark["boot_id"])):
         raise RefusedError("there is no payload")

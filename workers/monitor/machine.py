@@ -27,6 +27,7 @@ class TreeSample:
     """What the payload's processes use in one moment; memory in kB, -1 where it was not read.
 
     `io_bytes` is what went through any call, `io` the four figures of IO_KINDS, () when they were not read.
+    `another`: the first sample of a process that follows one that was seen; its totals begin anew.
     """
 
     age_s: float
@@ -38,6 +39,7 @@ class TreeSample:
     rss_kb: int = -1
     vmem_kb: int = -1
     swap_kb: int = -1
+    another: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ def absorb(state: State, sample: Sample) -> State:
     tree = sample.tree
     if tree is None:
         return replace(state, silence_s=0.0, seen=seen, processes=0, tree_cpu_s=-1.0, io_bytes=-1, tree_io=())
+    if tree.another:
+        state = replace(state, tree_cpu_s=0.0, io_bytes=0, tree_io=(0,) * len(IO_KINDS))
     # The sum over the tree falls when a process goes without being waited for; what it used stays counted.
     known = state.tree_cpu_s >= 0
     used_s = max(0.0, tree.cpu_s - state.tree_cpu_s) if known else max(0.0, tree.cpu_s - state.cpu_s)

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, CheckIdentity, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import (
+    AcquireJob,
+    CheckIdentity,
+    DescribeNode,
+    FetchQueue,
+    JobAcquired,
+    Progress,
+    SendTraces,
+    SendUpdate,
+    Task,
+)
 from settings.settings import Settings
 from slot.ids import note_job
 from workers.reporter.courier import Courier
@@ -19,6 +29,7 @@ from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.node_maps import NodeDescription
 from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
+from workers.reporter.trace_lane import TraceLane
 from workers.worker import Desk
 
 #: How long a reporter whose supervisor died waits for the answer to a job request.
@@ -27,7 +38,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity.
+    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity; SendTraces in a lane aside.
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -51,9 +62,13 @@ class ReporterDuty:
         self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
+        self._traces = TraceLane(desk, settings, environ)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`, or put it behind the call under way."""
+        if isinstance(task, SendTraces):
+            self._traces.assign(lease, task, moment)
+            return
         if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
             return
         conversation = self._conversation(task)
@@ -68,6 +83,7 @@ class ReporterDuty:
         self._waiting.pop(lease, None)
         self._asked.pop(lease, None)
         self._turnstile.leave(lease)
+        self._traces.cancel(lease, moment)
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
@@ -78,11 +94,12 @@ class ReporterDuty:
         for lease, task in list(self._waiting.items()):
             self.assign(lease, task, moment)
         self._perform(self._machine.tick(moment.mono))
+        self._traces.tick(moment)
 
     def next_deadline(self) -> float | None:
         """Return the deadline of the call under way, of a sign of life, or when to look for the right to ask again."""
         look_at = now().mono + _LOOK_AGAIN_S if self._waiting else None
-        times = (self._machine.next_deadline(), self._beat.next_deadline(), look_at)
+        times = (self._machine.next_deadline(), self._beat.next_deadline(), self._traces.next_deadline(), look_at)
         return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
@@ -98,6 +115,7 @@ class ReporterDuty:
             poller.register(self._courier.descriptor, select.POLLIN)
             if poller.poll(left_ms):
                 self._collect()
+        self._traces.stop()
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
 

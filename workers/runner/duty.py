@@ -8,8 +8,9 @@ from ipc.schema import KillPayload, Prepared, PrepareJob, Progress, RunPayload, 
 from settings.settings import Settings
 from workers.runner.killing import Killing
 from workers.runner.prepare import prepare
-from workers.runner.running import Means, Running
+from workers.runner.running import Means
 from workers.runner.shims import ShimChild
+from workers.runner.stepping import Stepping
 from workers.worker import Desk
 
 
@@ -19,7 +20,7 @@ class RunnerDuty:
     def __init__(self, desk: Desk, settings: Settings, guardian: Identity | None = None) -> None:
         """Take the desk and the settings; the shims end their payloads when `guardian` is gone for too long."""
         self._desk = desk
-        self._work: dict[str, Running | Killing] = {}
+        self._work: dict[str, Stepping | Killing] = {}
         self._children: list[ShimChild] = []
         self._means = Means(desk, settings, guardian, self._children.append)
 
@@ -28,7 +29,7 @@ class RunnerDuty:
         if isinstance(task, PrepareJob):
             self._prepare(lease, task)
         elif isinstance(task, RunPayload):
-            self._begin(lease, Running(lease, task, self._means), moment)
+            self._begin(lease, Stepping(lease, task, self._means), moment)
         elif isinstance(task, KillPayload):
             self._begin(lease, Killing(lease, task, self._desk), moment)
         else:
@@ -76,14 +77,14 @@ class RunnerDuty:
         else:
             self._desk.done(lease, Prepared())
 
-    def _begin(self, lease: str, work: Running | Killing, moment: Now) -> None:
+    def _begin(self, lease: str, work: Stepping | Killing, moment: Now) -> None:
         known = self._work.pop(lease, None)
         if known is not None:
             known.close()
         self._work[lease] = work
         self._look(lease, work, moment)
 
-    def _look(self, lease: str, work: Running | Killing, moment: Now) -> None:
+    def _look(self, lease: str, work: Stepping | Killing, moment: Now) -> None:
         work.look(moment)
         if work.over:
             work.close()

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import stat
 from pathlib import Path, PurePosixPath
 
 from errors.codes import ErrorCode
@@ -58,6 +59,17 @@ def remove_secrets(job_dir: str) -> None:
     """Remove the job's secrets: they are there only while the payload runs (panda-protocol, case 30)."""
     with contextlib.suppress(OSError):
         (Path(job_dir) / "panda_secrets.json").unlink()
+
+
+def make_executable(path: Path) -> None:
+    """Give a script of the job, where there is one, the mode 0755; a link is left alone."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o755)
+        finally:
+            os.close(descriptor)
 
 
 def _make(path: Path, mode: int) -> None:

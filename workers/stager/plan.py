@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from errors.codes import ErrorCode
-from ipc.schema import CleanUp, Copy, StageIn, StageOut, Transfer, TransferLog
+from ipc.schema import Attempt, CleanUp, Copy, StageIn, StageOut, Transfer, TransferLog
 from movers.base import MoverError, Order
 from movers.checksums import normal
 from settings.settings import Tuning
@@ -100,6 +100,7 @@ class Work:
         open_items: how many items of this stage are not over.
         files_done, files_total: of all stages.
         over_bytes, total_bytes: of the items that are over, and of all as far as known.
+        attempts: at files, where they are to be told.
     """
 
     lease: str
@@ -115,6 +116,12 @@ class Work:
     files_total: int = 0
     over_bytes: int = 0
     total_bytes: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def traced(self) -> bool:
+        """Whether attempts are to be told."""
+        return not isinstance(self.task, CleanUp) and self.task.traced
 
     def __post_init__(self) -> None:
         items = [item for stage in self.stages for item in stage]
