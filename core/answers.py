@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity
+from core import identity, payload_proxy, recovered
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
@@ -18,16 +18,19 @@ from core.tasks import close_task, put_off
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AskJobStatus,
     CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
     Failed,
+    FetchProxy,
     FetchQueue,
     IdentityChecked,
     Inspect,
     Inspected,
     JobAcquired,
+    JobStatusTold,
     KillPayload,
     LimitExceeded,
     LogTransferred,
@@ -37,6 +40,7 @@ from ipc.schema import (
     PayloadEnded,
     PayloadStarted,
     PrepareJob,
+    ProxyFetched,
     Pulse,
     QueueFetched,
     Result,
@@ -200,6 +204,8 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
     CheckIdentity: (IdentityChecked, identity.checked),
+    FetchProxy: (ProxyFetched, payload_proxy.fetched),
+    AskJobStatus: (JobStatusTold, recovered.told),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
@@ -264,6 +270,8 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     DescribeNode: description_failed,
     AcquireJob: _hunt_failed,
     CheckIdentity: identity.check_failed,
+    FetchProxy: payload_proxy.fetch_failed,
+    AskJobStatus: recovered.not_told,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,

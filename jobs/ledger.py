@@ -109,7 +109,10 @@ def reopened(ledger: Ledger) -> Ledger:
         outbox={
             sequence: replace(row, first_try_at=0.0, next_try_at=0.0) for sequence, row in ledger.outbox.items()
         },
-        jobs={key: replace(job, next_heartbeat=0.0, accepted_at=0.0) for key, job in ledger.jobs.items()},
+        jobs={
+            key: replace(job, next_heartbeat=0.0, accepted_at=0.0, proxy_check_at=0.0)
+            for key, job in ledger.jobs.items()
+        },
         hunt=replace(ledger.hunt, pause_until_at=0.0),
     )
 

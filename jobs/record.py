@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ipc.schema import (
     CleanUp,
+    FetchProxy,
     PrepareJob,
     RunPayload,
     StageIn,
@@ -17,6 +18,8 @@ from jobs.states import JobState
 
 #: The attempt number of a job whose definition tells none: updates then leave it out.
 UNKNOWN_ATTEMPT = -1
+#: How it stands with the payload's own proxy.
+GIVEN, NONE = "given", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Plan:
     watch: Watch
     clean: CleanUp
     debug: bool = False
+    proxy: FetchProxy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,9 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. `proxy`: "given" when the
+    payload's own proxy is there, "none" when there is none to be had, "" before that is known; `proxy_check_at` is when
+    (monotonic) it is looked at next.
     """
 
     key: str
@@ -105,6 +111,8 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    proxy: str = ""
+    proxy_check_at: float = 0.0
 
     @property
     def failed(self) -> bool:

@@ -24,6 +24,7 @@ from ipc.schema import (
 )
 from jobs.definition import InputFile, JobDefinition, OutputFile, identify, parse
 from jobs.ledger import Hunt
+from jobs.names import SECRET_FILES, USER_SECRETS
 from jobs.record import Plan, ReportedFile
 from jobs.transform import decide_transform
 from movers.registry import MOVERS
@@ -31,11 +32,11 @@ from plugins.experiments.registry import experiment
 from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
+from workflows.credentials import payload_proxy
 from workflows.information import queue_for_job, storages_for_job
 from workflows.realtime import log_stream
 from workflows.request import kept_at
 
-_SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
@@ -91,13 +92,14 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
             ),
         ),
         debug=job.debug or queue.has_tag("setdebugmode"),
+        proxy=payload_proxy(job, queue, settings, job_dir),
     )
 
 
 def secrets_only(plan: Plan) -> CleanUp:
     """Return the removal of what may hold secrets, for a job whose other files are to be kept."""
     kept = tuple(path for path in plan.clean.paths if PurePosixPath(path).name.startswith("acquired-"))
-    return replace(plan.clean, paths=(f"{plan.prepare.job_dir}/{_SECRETS_FILE}", *kept))
+    return replace(plan.clean, paths=(*(f"{plan.prepare.job_dir}/{name}" for name in SECRET_FILES), *kept))
 
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:
@@ -119,7 +121,7 @@ def _prepare(job: JobDefinition, job_dir: str, control_dir: str) -> PrepareJob:
         for item in job.list_files
     ]
     if job.secrets:
-        files.append(TextFile(name=_SECRETS_FILE, text=job.secrets, mode=0o600))
+        files.append(TextFile(name=USER_SECRETS, text=job.secrets, mode=0o600))
     return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files))
 
 
@@ -228,7 +230,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
         job_dir=places.job_dir,
         archive_path=archive,
         top_name=f"tarball_PandaJob_{job.job_id}_{settings.queue}",
-        exclude=(*excluded, _SECRETS_FILE, _PILOT_LOG),
+        exclude=(*excluded, *SECRET_FILES, _PILOT_LOG),
         extras=() if settings.no_pilot_log else (f"{places.main_dir}/{_PILOT_LOG}",),
         transfer=_output(job.log, "log", archive, chooser.log()),
     )

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from ipc.schema import PrepareJob, TextFile
+from jobs.names import SECRET_FILES
 from workers.runner.launch import write_program
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -35,8 +36,9 @@ def prepare(task: PrepareJob) -> None:
 
 def remove_secrets(job_dir: str) -> None:
     """Remove the job's secrets: they are there only while the payload runs (panda-protocol, case 30)."""
-    with contextlib.suppress(OSError):
-        (Path(job_dir) / "panda_secrets.json").unlink()
+    for name in SECRET_FILES:
+        with contextlib.suppress(OSError):
+            (Path(job_dir) / name).unlink()
 
 
 def _make(path: Path, mode: int) -> None:
