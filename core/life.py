@@ -11,7 +11,7 @@ from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import KillPayload, StageOut, Variable, Watch
+from ipc.schema import AskJobStatus, KillPayload, StageOut, Variable, Watch
 from jobs.definition import identify
 from jobs.record import GIVEN, UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
@@ -187,7 +187,7 @@ def _lenient(job: JobRecord, task: StageOut) -> StageOut:
 def _fail(turn: Turn, key: str, before: JobState) -> None:
     """Any -> FAILING: stop what runs; what may have a payload has it killed first."""
     plan = turn.ledger.dossiers[key].plan
-    cancel_job_tasks(turn, key, "the job fails", keep=(Watch,))
+    cancel_job_tasks(turn, key, "the job fails", keep=(Watch, AskJobStatus))
     _stamp(turn, key, ended=turn.now.wall)
     if plan is not None and plan.run is not None and before in (JobState.STARTING, JobState.RUNNING):
         task = KillPayload(
@@ -220,7 +220,7 @@ def _report(turn: Turn, key: str, before: JobState) -> None:
     if before is JobState.HOLDING:
         return  # the pilot before composed it, and it waits in the outbox
     _stamp(turn, key, settled=turn.now.wall)
-    cancel_job_tasks(turn, key, "the job is over")
+    cancel_job_tasks(turn, key, "the job is over", keep=(AskJobStatus,))
     job = turn.ledger.jobs[key]
     if job.muted:
         move(turn, key, JobEvent.REPORTED)
