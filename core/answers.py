@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity, payload_proxy, recovered
+from core import identity, payload_proxy, pilot_secrets, recovered
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
@@ -178,6 +178,8 @@ def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
         if job.state in (JobState.REPORTING, JobState.HOLDING):
             move(turn, job.key, JobEvent.REPORTED)
         return
+    if result.pilot_secrets:
+        pilot_secrets.take(turn, job.key, result.pilot_secrets)
     obey(turn, job.key, result.command)
 
 

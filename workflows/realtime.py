@@ -1,6 +1,8 @@
 """Whether and where the lines of a job's output are sent while it runs (behaviour 24, panda-protocol 8.3). Pure."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ipc.schema import LogStream, Variable
@@ -31,17 +33,21 @@ def log_stream(job: JobDefinition, queue: Queue, settings: Settings) -> LogStrea
     if found is None:
         return None
     kind, url = found
-    secrets = dict(job.pilot_secrets)
-    return LogStream(
+    stream = LogStream(
         kind=kind,
         url=url,
         file=environment.get("REALTIME_LOGFILE") or _plain(queue.tag_value("loggingfile")) or "payload.stdout",
         period_s=_period_s(environment.get("LOKI_PERIOD", "")) if kind == "loki" else _LOGSTASH_PERIOD_S,
         labels=_labels(job, settings),
         stream_labels=tuple(key.strip() for key in environment.get("LOKI_LABELKEYS", "").split(",") if key.strip()),
-        user=secrets.get(f"{kind}_login", ""),
-        password=secrets.get(f"{kind}_password", ""),
     )
+    return with_secrets(stream, dict(job.pilot_secrets))
+
+
+def with_secrets(stream: LogStream, secrets: Mapping[str, str]) -> LogStream:
+    """Return where lines go, with user and password from the pilot's secrets: the only use there is for them."""
+    user, password = (secrets.get(f"{stream.kind}_{name}", "") for name in ("login", "password"))
+    return replace(stream, user=user, password=password)
 
 
 def _target(text: str) -> tuple[str, str] | None:

@@ -13,10 +13,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from errors.redaction import redact
 from host.clock import Now
 from host.files import read_bounded
 from ipc.schema import LogStream, Watch
-from workers.monitor.redaction import redact
 
 _log = logging.getLogger("monitor")
 
@@ -40,10 +40,10 @@ class Stream:
         self._stream = stream
         self._job_id = task.job_id
         self._path = Path(task.job_dir) / stream.file
-        self._note = Path(task.control_dir) / _NAME
+        self.note = Path(task.control_dir) / _NAME
         self._pusher = Pusher(stream, ca_path)
         self._descriptor = -1
-        self._taken = _noted(self._note)
+        self._taken = _noted(self.note)
         self._under_way = 0
         self._give_up_at = 0.0
         self._trouble = ""
@@ -82,7 +82,7 @@ class Stream:
         if not trouble:
             self._taken = self._under_way
             with contextlib.suppress(OSError):
-                self._note.write_text(json.dumps({"taken": self._taken}), encoding="ascii")
+                self.note.write_text(json.dumps({"taken": self._taken}), encoding="ascii")
 
     def _send(self, moment: Now) -> bool:
         """Hand the next batch to the pusher; False when there is none, or its server does not take any at the end."""
@@ -147,8 +147,13 @@ class Streams:
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
         """Follow the file of a Watch, if it names one."""
-        if task.stream is not None:
-            self._streams[lease] = Stream(task, task.stream, self._ca_path, moment)
+        if task.stream is None:
+            return
+        new = Stream(task, task.stream, self._ca_path, moment)
+        for other in [other for other, old in self._streams.items() if old.note == new.note]:
+            # The same file with other secrets: the rest of it is the new one's.
+            self._streams.pop(other).close()
+        self._streams[lease] = new
 
     def finish(self, lease: str, moment: Now) -> None:
         """Send the rest of a stream, then forget it."""

@@ -5,11 +5,11 @@ import json
 import pytest
 from log_server import LogServer
 
+from errors.redaction import redact
 from host.clock import Now, now
 from ipc.schema import LogStream, Variable, Watch
 from tests.waiting import wait_until
 from workers.monitor.pushing import body_of
-from workers.monitor.redaction import redact
 from workers.monitor.streaming import BATCH_BYTES, BEHIND_BYTES, Streams
 
 LABELS = (Variable(name="PandaJobID", value="7"), Variable(name="TaskID", value="8"))
