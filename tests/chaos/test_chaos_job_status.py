@@ -1,11 +1,10 @@
 """A recovered job and what the server says of it: asked before the job goes on (panda-protocol 1.7)."""
 
-import shutil
 import signal
 import time
 
 import pytest
-from pilotrun import PilotRun
+from pilotrun import PilotRun, as_new
 
 from sandbox.client import Sandbox
 
@@ -29,10 +28,7 @@ def status_server(tmp_path_factory, dialect):
 @pytest.fixture
 def held(status_server, _adopts):
     """A pilot whose payload runs; `held.job_id` is its job."""
-    status_server.reset()
-    for path in status_server.storage.iterdir():
-        shutil.rmtree(path)
-    with PilotRun(status_server) as run:
+    with PilotRun(as_new(status_server)) as run:
         payload = {"until": str(run.payload_end)}
         (run.job_id,) = status_server.make_jobs(1, inputs=[100], outputs=[100], payload=payload)
         run.start(kill_grace_s=3, report_reserve_s=1)

@@ -1,7 +1,6 @@
 """The payload's own proxy in whole pilots: fetched, watched, and gone with the payload (panda-protocol 1.8)."""
 
 import datetime as dt
-import shutil
 import stat
 import tarfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox.client import Sandbox
-from tests.chaos.pilotrun import PilotRun
+from tests.chaos.pilotrun import PilotRun, as_new
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
@@ -53,11 +52,8 @@ def server(request, tmp_path_factory):
 
 @pytest.fixture
 def run(server):
-    server.reset()
     server.given.unlink(missing_ok=True)
-    for path in server.storage.iterdir():
-        shutil.rmtree(path)
-    with PilotRun(server) as pilot:
+    with PilotRun(as_new(server)) as pilot:
         (pilot.home / "own").write_text(proxy())
         (pilot.home / "own").chmod(0o600)
         (pilot.home / "pilot.cfg").write_text("[Pilot]\nproxy_verification_time = 1\n")

@@ -53,11 +53,13 @@ class Either(Generic[T]):
         self._choice = choice
         self._v1 = v1
         self._legacy = legacy
-        self._dialect = "legacy" if choice.dialect == "legacy" and legacy is not None else "v1"
+        self._dialect = "v1"
         self._other: Reply | None = None
 
     def begin(self) -> Request | T | Failure:
-        """Ask in the dialect decided on, in v1 while none is."""
+        """Ask in the dialect decided on, in v1 while none is; it may have been decided while this call waited."""
+        if self._choice.dialect == "legacy" and self._legacy is not None:
+            self._dialect = "legacy"
         return self._exchange().begin()
 
     def heard(self, reply: Reply) -> Request | T | Failure:
