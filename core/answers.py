@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity
+from core import identity, payload_proxy, pilot_secrets, recovered
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import fail, forget, job_of, move, put_job
@@ -19,17 +19,20 @@ from core.traces import attempted, sending_failed, sent
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AskJobStatus,
     Attempted,
     CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
     Failed,
+    FetchProxy,
     FetchQueue,
     IdentityChecked,
     Inspect,
     Inspected,
     JobAcquired,
+    JobStatusTold,
     KillPayload,
     LimitExceeded,
     LogTransferred,
@@ -39,6 +42,7 @@ from ipc.schema import (
     PayloadEnded,
     PayloadStarted,
     PrepareJob,
+    ProxyFetched,
     Pulse,
     QueueFetched,
     Result,
@@ -183,6 +187,8 @@ def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
         if job.state in (JobState.REPORTING, JobState.HOLDING):
             move(turn, job.key, JobEvent.REPORTED)
         return
+    if result.pilot_secrets:
+        pilot_secrets.take(turn, job.key, result.pilot_secrets)
     obey(turn, job.key, result.command)
 
 
@@ -210,6 +216,8 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     SendUpdate: (UpdateAnswered, _answered),
     CheckIdentity: (IdentityChecked, identity.checked),
     SendTraces: (TracesSent, sent),
+    FetchProxy: (ProxyFetched, payload_proxy.fetched),
+    AskJobStatus: (JobStatusTold, recovered.told),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
@@ -275,6 +283,8 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     AcquireJob: _hunt_failed,
     CheckIdentity: identity.check_failed,
     SendTraces: sending_failed,
+    FetchProxy: payload_proxy.fetch_failed,
+    AskJobStatus: recovered.not_told,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,

@@ -11,9 +11,9 @@ from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import KillPayload, StageOut, Watch
+from ipc.schema import AskJobStatus, KillPayload, StageOut, Variable, Watch
 from jobs.definition import identify
-from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
+from jobs.record import GIVEN, UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
 from workflows.information import life_limit_s
 from workflows.standard import make_plan, secrets_only, task_id_of
@@ -138,13 +138,27 @@ def _stage_in(turn: Turn, key: str, _before: JobState) -> None:
 
 
 def _start(turn: Turn, key: str, _before: JobState) -> None:
-    """STAGING_IN -> STARTING: the payload, unless the workflow has none."""
+    """STAGING_IN -> STARTING: the payload, unless the workflow has none; first its proxy, if it is to have one."""
     _stamp(turn, key, staged_in=turn.now.wall)
     plan = turn.ledger.dossiers[key].plan
-    if plan is not None and plan.run is not None:
-        open_task(turn, "run", plan.run, key)
-    else:
+    if plan is None or plan.run is None:
         move(turn, key, JobEvent.PAYLOAD_ENDED)
+    elif plan.proxy is not None:
+        open_task(turn, "proxy", plan.proxy, key)
+    else:
+        start_payload(turn, key)
+
+
+def start_payload(turn: Turn, key: str) -> None:
+    """Open the payload's task; it is told where its own proxy is, if there is one."""
+    plan = turn.ledger.dossiers[key].plan
+    if plan is None or plan.run is None:
+        return
+    run = plan.run
+    if plan.proxy is not None and turn.ledger.jobs[key].proxy == GIVEN:
+        own = Variable(name="X509_USER_PROXY", value=plan.proxy.path)
+        run = replace(run, environment=(*(v for v in run.environment if v.name != own.name), own))
+    open_task(turn, "run", run, key)
 
 
 def _run(turn: Turn, key: str, _before: JobState) -> None:
@@ -153,7 +167,8 @@ def _run(turn: Turn, key: str, _before: JobState) -> None:
 
 
 def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
-    """STARTING or RUNNING -> STAGING_OUT."""
+    """STARTING or RUNNING -> STAGING_OUT: nobody needs the payload's proxy any more."""
+    cancel_task(turn, f"{key}:proxy", "the payload has ended")
     _stamp(turn, key, ended=turn.now.wall)
     tell(turn, key)
     plan = turn.ledger.dossiers[key].plan
@@ -176,7 +191,7 @@ def _lenient(job: JobRecord, task: StageOut) -> StageOut:
 def _fail(turn: Turn, key: str, before: JobState) -> None:
     """Any -> FAILING: stop what runs; what may have a payload has it killed first."""
     plan = turn.ledger.dossiers[key].plan
-    cancel_job_tasks(turn, key, "the job fails", keep=(Watch,))
+    cancel_job_tasks(turn, key, "the job fails", keep=(Watch, AskJobStatus))
     _stamp(turn, key, ended=turn.now.wall)
     if plan is not None and plan.run is not None and before in (JobState.STARTING, JobState.RUNNING):
         task = KillPayload(
@@ -209,7 +224,7 @@ def _report(turn: Turn, key: str, before: JobState) -> None:
     if before is JobState.HOLDING:
         return  # the pilot before composed it, and it waits in the outbox
     _stamp(turn, key, settled=turn.now.wall)
-    cancel_job_tasks(turn, key, "the job is over")
+    cancel_job_tasks(turn, key, "the job is over", keep=(AskJobStatus,))
     job = turn.ledger.jobs[key]
     if job.muted:
         move(turn, key, JobEvent.REPORTED)

@@ -214,7 +214,8 @@ class CheckIdentity:
     """reporter: renew the token if it is time or if it ends soon, then see how long the identity lasts.
 
     `renew` asks for a new token now, `may_renew` permits it when less than `token_least_s` is left. `least_s` is what
-    a proxy must have left; without `verify` nothing is judged.
+    a proxy must have left; without `verify` nothing is judged. A proxy whose VOMS attributes end soon (1370) is
+    replaced by one that the server gives for `proxy_role` ("" for none) and `proxy_dn`.
     """
 
     least_s: float
@@ -223,6 +224,33 @@ class CheckIdentity:
     at_start: bool = False
     renew: bool = False
     may_renew: bool = False
+    proxy_role: str = ""
+    proxy_dn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchProxy:
+    """reporter: see to it that the payload's own proxy lies at `path` (0600) and lasts for `least_s`.
+
+    The server is asked for one with this VOMS role, of `dn` if one is named, when there is none or it ends sooner.
+    With `verify` one that will not do has a code; `needed` says that the payload was given one, so that none at all
+    has its code, too (1163).
+    """
+
+    path: str
+    role: str
+    dn: str = ""
+    least_s: float
+    verify: bool = True
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskJobStatus:
+    """reporter: ask the server once, within `limit_s`, what it knows of a job."""
+
+    job_id: int
+    limit_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,6 +403,8 @@ Task: TypeAlias = (
     | SendUpdate
     | CheckIdentity
     | SendTraces
+    | FetchProxy
+    | AskJobStatus
     | PrepareJob
     | StageIn
     | StageOut
@@ -421,11 +451,15 @@ class NoJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateAnswered:
-    """The sink's answer: `stored` when the update counts as delivered, `command` as sent back ("" for none)."""
+    """The sink's answer: `stored` when the update counts as delivered, `command` as sent back ("" for none).
+
+    `pilot_secrets` (JSON text of one object, "" for none) replace those of the job's definition.
+    """
 
     stored: bool
     command: str = ""
     message: str = ""
+    pilot_secrets: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -446,6 +480,24 @@ class TracesSent:
     dropped: int = 0
     curl_code: int = 0
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyFetched:
+    """Whether the payload's proxy is there: `code` 0 when it will do or was not judged; `note` is for the log."""
+
+    present: bool
+    code: int = 0
+    diag: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatusTold:
+    """The server's state of a job ("" when it does not know it) and the attempt that it has there."""
+
+    status: str
+    attempt_nr: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -523,6 +575,8 @@ Result: TypeAlias = (
     | UpdateAnswered
     | IdentityChecked
     | TracesSent
+    | ProxyFetched
+    | JobStatusTold
     | Prepared
     | Staged
     | LogTransferred

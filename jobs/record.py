@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ipc.schema import (
     CleanUp,
+    FetchProxy,
     PrepareJob,
     RunPayload,
     StageIn,
@@ -18,6 +19,8 @@ from jobs.states import JobState
 
 #: The attempt number of a job whose definition tells none: updates then leave it out.
 UNKNOWN_ATTEMPT = -1
+#: How it stands with the payload's own proxy.
+GIVEN, NONE = "given", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Plan:
     scheduler_ip: str = ""
     session_ip: str = ""
     traces: TraceBasis | None = None
+    proxy: FetchProxy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,9 @@ class JobRecord:
     are taken. `stopped`: the payload is ended by the local kill file, which is no error. `events_read` and
     `events_written` are what the payload's files tell when there is no job report. `outputs_waived`: the job's
     pre-process had nothing left, outputs that are not there are not missed. `trace_error`: curl's code for a trace not
-    sent.
+    sent. `proxy`: "given" when the
+    payload's own proxy is there, "none" when there is none to be had, "" before that is known; `proxy_check_at` is when
+    (monotonic) it is looked at next.
     """
 
     key: str
@@ -119,6 +125,8 @@ class JobRecord:
     accepted_at: float = 0.0
     outputs_waived: bool = False
     trace_error: int = 0
+    proxy: str = ""
+    proxy_check_at: float = 0.0
 
     @property
     def failed(self) -> bool:

@@ -37,6 +37,7 @@ class Control:
             ("GET", "/sandbox/faults", self.get_faults),
             ("DELETE", "/sandbox/faults", self.clear_faults),
             ("POST", "/sandbox/command", self.command),
+            ("POST", "/sandbox/state", self.set_state),
             ("POST", "/sandbox/queue", self.change_queue),
             ("POST", "/sandbox/down", self.down),
             ("POST", "/sandbox/up", self.up),
@@ -95,13 +96,23 @@ class Control:
         return await self.get_faults(request)
 
     async def command(self, request: web.Request) -> web.Response:
-        """Put a command into the answers to a job's updates, `times` times or (null) until replaced."""
+        """Put a command into the answers to a job's updates, `times` times or (null) until replaced.
+
+        `pilot_secrets`, an object, is in all answers from then on.
+        """
         body = await request.json()
         job = self._front.jobs.get(int(body["job_id"]))
         if job is None:
             raise web.HTTPNotFound(text="no such job")
         job.command, job.command_times, job.commands_sent = str(body["command"]), body.get("times"), 0
+        job.pilot_secrets = body.get("pilot_secrets", job.pilot_secrets)
         return web.json_response(job.describe())
+
+    async def set_state(self, request: web.Request) -> web.Response:
+        """Put a job into a `state`, whatever it is in; null forgets the job."""
+        body = await request.json()
+        self._front.jobs.set_state(int(body["job_id"]), body["state"])
+        return web.json_response({"job_id": body["job_id"], "state": body["state"]})
 
     async def change_queue(self, request: web.Request) -> web.Response:
         """Change fields of the queue document."""

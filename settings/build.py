@@ -38,6 +38,7 @@ _TAKEN_OVER = (
     "update_server",
     "worker_status",
     "verify_proxy",
+    "verify_payload_proxy",
     "token_renewal",
     "getjob_requests",
     "allow_same_user",

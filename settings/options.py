@@ -185,7 +185,13 @@ def _identity(made: argparse.ArgumentParser) -> None:
     add("--cacert", dest="ca_cert", default="", metavar="FILE", help="proxy or certificate and key ($X509_USER_PROXY)")
     add("--capath", dest="ca_path", default="", metavar="DIR", help="trusted CAs ($X509_CERT_DIR)")
     add("-t", "--noproxyverification", dest="verify_proxy", action="store_false", help="do not check the proxy's life")
-    add("-u", "--verifypayloadproxy", dest="verify_payload_proxy", action="store_false", help="no payload proxy check")
+    add(
+        "-u",
+        "--verifypayloadproxy",
+        dest="verify_payload_proxy",
+        action="store_false",
+        help="fetch no proxy for payloads of users; on a unified queue, do not check it",
+    )
     add("-y", "--notokenrenewal", dest="token_renewal", action="store_false", help="do not renew the token")
 
 

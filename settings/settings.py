@@ -46,6 +46,7 @@ class Tuning:
     getjob_time_left_s: float = 600.0
     queue_pause_s: float = 15.0
     life_grace_s: float = 180.0
+    status_wait_s: float = 5.0
     job_file_wait_s: float = 10.0
     job_file_tries: int = 60
     worker_heartbeat_s: float = 60.0
@@ -99,6 +100,8 @@ class Settings:
     ca_cert: str = ""
     ca_path: str = ""
     verify_proxy: bool = True
+    verify_payload_proxy: bool = True
+    payload_proxy_from_server: bool = True
     token_renewal: bool = True
     proxy_check_s: float = 600.0
     token_renewal_s: float = 3600.0

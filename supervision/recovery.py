@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from host.processes import Identity, boot_id, is_alive
+from host.secret_files import remove_renewed
 from jobs.journal import NAME, Journal, JournalError
 from jobs.ledger import Ledger, inherited
 from settings.settings import Settings
@@ -47,6 +48,7 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
     except (JournalError, sqlite3.Error) as error:
         _LOG.error("the journal in %s was left alone: %s", room, error)
         return ours
+    remove_renewed(room.parent)
     with contextlib.closing(theirs):
         if left is None or not left.jobs:
             vacate(room)

@@ -24,6 +24,7 @@ from ipc.schema import (
 )
 from jobs.definition import InputFile, JobDefinition, OutputFile, identify, parse
 from jobs.ledger import Hunt
+from jobs.names import SECRET_FILES, USER_SECRETS
 from jobs.record import Plan, ReportedFile
 from jobs.transform import decide_transform
 from movers.registry import MOVERS
@@ -31,6 +32,7 @@ from plugins.experiments.registry import experiment
 from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
+from workflows.credentials import payload_proxy
 from workflows.information import queue_for_job, storages_for_job
 from workflows.memory import memory_limit_kb
 from workflows.realtime import log_stream
@@ -38,7 +40,6 @@ from workflows.request import kept_at
 from workflows.steps import step_transforms, with_steps
 from workflows.traces import traced
 
-_SECRETS_FILE = "panda_secrets.json"
 _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
@@ -96,6 +97,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         debug=job.debug or queue.has_tag("setdebugmode"),
         scheduler_ip=job.scheduler_ip,
         session_ip=job.session_ip,
+        proxy=payload_proxy(job, queue, settings, job_dir),
     )
     return traced(plan, job, settings)
 
@@ -103,7 +105,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
 def secrets_only(plan: Plan) -> CleanUp:
     """Return the removal of what may hold secrets, for a job whose other files are to be kept."""
     kept = tuple(path for path in plan.clean.paths if PurePosixPath(path).name.startswith("acquired-"))
-    return replace(plan.clean, paths=(f"{plan.prepare.job_dir}/{_SECRETS_FILE}", *kept))
+    return replace(plan.clean, paths=(*(f"{plan.prepare.job_dir}/{name}" for name in SECRET_FILES), *kept))
 
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:
@@ -125,7 +127,7 @@ def _prepare(job: JobDefinition, settings: Settings, job_dir: str, control_dir: 
         for item in job.list_files
     ]
     if job.secrets:
-        files.append(TextFile(name=_SECRETS_FILE, text=job.secrets, mode=0o600))
+        files.append(TextFile(name=USER_SECRETS, text=job.secrets, mode=0o600))
     shared = dict(settings.environment).get("SHARED_DIR", "")
     link = f"{shared.rstrip('/')}/payload_workdir" if shared.startswith("/") else ""
     return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files), shared_link=link)
@@ -237,7 +239,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
         job_dir=places.job_dir,
         archive_path=archive,
         top_name=f"tarball_PandaJob_{job.job_id}_{settings.queue}",
-        exclude=(*excluded, _SECRETS_FILE, _PILOT_LOG),
+        exclude=(*excluded, *SECRET_FILES, _PILOT_LOG),
         extras=() if settings.no_pilot_log else (f"{places.main_dir}/{_PILOT_LOG}",),
         transfer=_output(job.log, "log", archive, chooser.log()),
     )

@@ -48,6 +48,14 @@ _PROMISED = ("pilotlog.txt", "pilot_heartbeat.json", *_OWN, *_CACHES)
 _LIMIT_S = 30.0
 
 
+def as_new(sandbox: Sandbox) -> Sandbox:
+    """Return the server without jobs, faults and stored files."""
+    sandbox.reset()
+    for path in sandbox.storage.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return sandbox
+
+
 def alive(row: ProcessRow) -> bool:
     """Whether it is more than a name in the table."""
     return row.state not in "ZX"

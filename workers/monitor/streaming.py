@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from errors.redaction import redact
 from host.clock import Now
 from host.files import read_bounded
 from ipc.schema import LogStream, Watch
 from workers.monitor.followed import Followed
-from workers.monitor.redaction import redact
 
 _log = logging.getLogger("monitor")
 
@@ -44,10 +44,10 @@ class Stream:
         self._stream = stream
         self._job_id = task.job_id
         self._file = Followed(Path(task.job_dir), stream.file, stream.fallback, stream.patience_s)
-        self._note = Path(task.control_dir) / (f"realtime.{number}.json" if number else _NAME)
+        self.note = Path(task.control_dir) / (f"realtime.{number}.json" if number else _NAME)
         self._pusher = Pusher(stream, ca_path)
         self._descriptor = -1
-        self._noted = _noted(self._note)
+        self._noted = _noted(self.note)
         self._taken = 0
         self._under_way = 0
         self._sent_at = 0.0
@@ -90,7 +90,7 @@ class Stream:
         if not trouble:
             self._taken = self._under_way
             with contextlib.suppress(OSError):
-                self._note.write_text(json.dumps({"taken": self._taken, "file": str(self._file.path)}))
+                self.note.write_text(json.dumps({"taken": self._taken, "file": str(self._file.path)}))
 
     def _send(self, moment: Now) -> bool:
         """Hand the next batch to the pusher; False when there is none, or its server does not take any at the end."""
@@ -154,12 +154,16 @@ class Streams:
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
         """Follow the files of a Watch, if it names any."""
-        if task.stream is not None:
-            others = [replace(task.stream, file=name, fallback="") for name in task.stream.more_files]
-            self._streams[lease] = [
-                Stream(task, stream, self._ca_path, moment, number)
-                for number, stream in enumerate((task.stream, *others))
-            ]
+        if task.stream is None:
+            return
+        streams = (task.stream, *(replace(task.stream, file=name, fallback="") for name in task.stream.more_files))
+        new = [Stream(task, stream, self._ca_path, moment, number) for number, stream in enumerate(streams)]
+        notes = {stream.note for stream in new}
+        for other in [lease for lease, old in self._streams.items() if notes & {stream.note for stream in old}]:
+            # The same files with other secrets: what is left of them is the new one's.
+            for stream in self._streams.pop(other):
+                stream.close()
+        self._streams[lease] = new
 
     def finish(self, lease: str, moment: Now) -> None:
         """Send the rest of the streams of a Watch, then forget them."""

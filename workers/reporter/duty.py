@@ -2,15 +2,18 @@
 
 import os
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
 from ipc.schema import (
     AcquireJob,
+    AskJobStatus,
     CheckIdentity,
     DescribeNode,
+    FetchProxy,
     FetchQueue,
     JobAcquired,
     Progress,
@@ -24,10 +27,12 @@ from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.handover import BEAT_LEASE, WorkerBeat
 from workers.reporter.identity_check import IdentityCheck
+from workers.reporter.job_status import status_question
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
 from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.node_maps import NodeDescription
-from workers.reporter.places import ends_of
+from workers.reporter.payload_proxy import ProxyFetch
+from workers.reporter.places import ends_of, server_of
 from workers.reporter.queue_source import QueueFetch
 from workers.reporter.trace_lane import TraceLane
 from workers.worker import Desk
@@ -38,7 +43,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity; SendTraces in a lane aside.
+    """The Duty of the role "reporter": all its tasks (core/tasks.py), one call after the other.
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -55,6 +60,7 @@ class ReporterDuty:
         self._settings = settings
         self._environ = environ
         self._source, self._sink = ends_of(settings)
+        self._server = server_of(settings, self._sink, self._source)
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
@@ -71,12 +77,12 @@ class ReporterDuty:
             return
         if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
             return
-        conversation = self._conversation(task)
-        if conversation is None:
+        make = self._makers().get(type(task))
+        if make is None:
             kind = type(task).__name__
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"the reporter has no task {kind}")
             return
-        self._perform(self._machine.submit(lease, conversation, moment.mono))
+        self._perform(self._machine.submit(lease, make(task), moment.mono))
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the work under `lease`; the call under way for it is abandoned."""
@@ -134,18 +140,18 @@ class ReporterDuty:
         self._asked[lease] = task
         return True
 
-    def _conversation(self, task: Task) -> Conversation | None:
-        if isinstance(task, SendUpdate):
-            return self._sink.deliver(task)
-        if isinstance(task, AcquireJob):
-            return self._source.acquire(task)
-        if isinstance(task, FetchQueue):
-            return QueueFetch(task, self._settings)
-        if isinstance(task, DescribeNode):
-            return NodeDescription(task, self._settings)
-        if isinstance(task, CheckIdentity):
-            return IdentityCheck(task, self._settings, self._environ)
-        return None
+    def _makers(self) -> dict[type, Callable[[Any], Conversation]]:
+        """Return who makes the conversation of each kind of task."""
+        settings, server = self._settings, self._server
+        return {
+            SendUpdate: self._sink.deliver,
+            AcquireJob: self._source.acquire,
+            FetchQueue: lambda task: QueueFetch(task, settings),
+            DescribeNode: lambda task: NodeDescription(task, settings),
+            CheckIdentity: lambda task: IdentityCheck(task, settings, self._environ, server),
+            FetchProxy: lambda task: ProxyFetch(task, settings, server),
+            AskJobStatus: lambda task: status_question(task, settings, server),
+        }
 
     def _collect(self) -> None:
         for number, reply in self._courier.collect():

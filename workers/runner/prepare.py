@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from ipc.schema import PrepareJob, TextFile
+from jobs.names import SECRET_FILES
 from workers.runner.launch import write_program
 
 _LOG = logging.getLogger("runner")
@@ -57,8 +58,9 @@ def _link(path: Path, job_dir: Path) -> None:
 
 def remove_secrets(job_dir: str) -> None:
     """Remove the job's secrets: they are there only while the payload runs (panda-protocol, case 30)."""
-    with contextlib.suppress(OSError):
-        (Path(job_dir) / "panda_secrets.json").unlink()
+    for name in SECRET_FILES:
+        with contextlib.suppress(OSError):
+            (Path(job_dir) / name).unlink()
 
 
 def make_executable(path: Path) -> None:

@@ -47,7 +47,7 @@ def proxy(path, left_s, name="pilot"):
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=-1), True, 1177),
         (Ends(kind=CERTIFICATE, ends_wall=2401), False, 0),
         (Ends(kind=CERTIFICATE, ends_wall=2399), False, 1373),
-        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1177),
+        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1370),
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, limited=True), False, 1177),
         (Ends(kind=CERTIFICATE, code=1380, note="arcproxy"), True, 1380),
         (Ends(kind=TOKEN), True, 0),
