@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity
+from core import feeding, identity
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
-from core.life import fail, forget, job_of, move, put_job
+from core.life import end_if_idle, fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
 from core.obeying import inspect_failed, inspected, obey
 from core.outbox import delivery_failed, drop_row, row_of
@@ -18,11 +18,16 @@ from core.tasks import close_task, put_off
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
+    ChannelOpen,
     CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
+    EventsCounted,
+    EventsFed,
     Failed,
+    FeedEvents,
     FetchQueue,
     IdentityChecked,
     Inspect,
@@ -39,15 +44,20 @@ from ipc.schema import (
     PrepareJob,
     Pulse,
     QueueFetched,
+    RangesAcquired,
+    RangesReported,
+    ReportRanges,
     Result,
     RunPayload,
     SendUpdate,
     Staged,
     StageIn,
     StageOut,
+    StageTar,
     TransferLog,
     UpdateAnswered,
     Usage,
+    Wanted,
     Watch,
 )
 from jobs.ledger import TaskRecord
@@ -76,6 +86,8 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
             move(turn, job.key, JobEvent.PAYLOAD_STARTED, payload_pid=fact.pid, stamps=stamps)
     elif isinstance(fact, Usage):
         put_job(turn, replace(job, usage=fact))
+    elif isinstance(fact, Wanted | ChannelOpen | EventsCounted):
+        feeding.noticed(turn, task, fact)
     elif isinstance(fact, LimitExceeded) and fact.code == ErrorCode.KILLPAYLOAD:
         stop_payload(turn, job.key)
     elif isinstance(fact, LimitExceeded):
@@ -97,6 +109,7 @@ def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -
             delivery_failed(turn, row, f"{code} {diag}", retry=retry)
         return
     tuning = turn.settings.tuning
+    retry = retry and not isinstance(task.task, feeding.WISHES)
     if isinstance(task.task, FetchQueue) and retry and queue_again(turn, task, f"{code} {diag}"):
         return
     if retry and not isinstance(task.task, AcquireJob | FetchQueue) and task.failures + 1 < tuning.task_attempts:
@@ -140,8 +153,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
 
 
 def _payload_killed(turn: Turn, task: TaskRecord, _result: Result) -> None:
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _staged_out(turn: Turn, task: TaskRecord, result: Result) -> None:
@@ -206,6 +218,10 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     TransferLog: (LogTransferred, _log_transferred),
     CleanUp: (object, _cleaned),
     RunPayload: (PayloadEnded, _payload_ended),
+    FeedEvents: (EventsFed, feeding.fed),
+    AcquireRanges: (RangesAcquired, feeding.granted),
+    ReportRanges: (RangesReported, feeding.granted),
+    StageTar: (Staged, feeding.granted),
     KillPayload: (object, _payload_killed),
     Watch: (object, _ignored),
     Inspect: (Inspected, inspected),
@@ -223,8 +239,7 @@ def _kill_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     turn.say(logging.ERROR, f"task={task.key} failed ({code} {diag}); the supervisor ends the payload itself")
     if isinstance(task.task, KillPayload):
         turn.do(EndPayload(task.task.control_dir))
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _run_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -268,6 +283,10 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     StageIn: _job_fails,
     StageOut: _job_fails,
     RunPayload: _run_failed,
+    FeedEvents: feeding.feeding_failed,
+    AcquireRanges: feeding.refused,
+    ReportRanges: feeding.refused,
+    StageTar: feeding.refused,
     TransferLog: _log_failed,
     KillPayload: _kill_failed,
     CleanUp: _clean_failed,

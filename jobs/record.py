@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ipc.schema import (
     CleanUp,
+    EventsFed,
+    FeedEvents,
     PrepareJob,
     RunPayload,
     StageIn,
@@ -43,6 +45,7 @@ class Plan:
     watch: Watch
     clean: CleanUp
     debug: bool = False
+    feed: FeedEvents | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,8 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. Of a job that is fed with
+    events: `n_events` are stored and accepted (-1 otherwise), `fed` says how the feeding ended.
     """
 
     key: str
@@ -105,6 +109,8 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    n_events: int = -1
+    fed: EventsFed | None = None
 
     @property
     def failed(self) -> bool:

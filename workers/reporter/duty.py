@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import AcquireJob, CheckIdentity, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
+from ipc.schema import (
+    AcquireJob,
+    AcquireRanges,
+    CheckIdentity,
+    DescribeNode,
+    FetchQueue,
+    JobAcquired,
+    Progress,
+    ReportRanges,
+    SendUpdate,
+    Task,
+)
 from settings.settings import Settings
 from slot.ids import note_job
 from workers.reporter.courier import Courier
@@ -19,6 +30,8 @@ from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
 from workers.reporter.node_maps import NodeDescription
 from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
+from workers.reporter.server_either import Choice, ServerEither
+from workers.reporter.server_events import event_server
 from workers.worker import Desk
 
 #: How long a reporter whose supervisor died waits for the answer to a job request.
@@ -27,7 +40,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity.
+    """The Duty of the role "reporter": FetchQueue, AcquireJob, SendUpdate, CheckIdentity, event ranges.
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -44,6 +57,9 @@ class ReporterDuty:
         self._settings = settings
         self._environ = environ
         self._source, self._sink = ends_of(settings)
+        ends = (self._source, self._sink)
+        choice = next((end.choice for end in ends if isinstance(end, ServerEither)), Choice())
+        self._events = event_server(settings, choice)
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob] = {}
@@ -121,6 +137,10 @@ class ReporterDuty:
             return self._sink.deliver(task)
         if isinstance(task, AcquireJob):
             return self._source.acquire(task)
+        if isinstance(task, AcquireRanges):
+            return self._events.acquire(task)
+        if isinstance(task, ReportRanges):
+            return self._events.report(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
         if isinstance(task, DescribeNode):

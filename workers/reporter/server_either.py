@@ -16,7 +16,7 @@ from workers.reporter.call_names import call_names
 from workers.reporter.dialect_v1 import open_envelope
 from workers.reporter.exchange import Answer, Conversation, Failure, Outcome, Reply, Request
 from workers.reporter.server_legacy import ServerLegacy
-from workers.reporter.server_v1 import Exchange, ServerV1
+from workers.reporter.server_v1 import ServerV1
 
 _LOG = logging.getLogger("reporter")
 #: A server that is exchanged for a newer one takes its legacy dialect away; that often is it followed.
@@ -42,7 +42,7 @@ class Choice:
 class Either:
     """A conversation in the dialect decided on, in both while none is."""
 
-    def __init__(self, choice: Choice, v1: Exchange, legacy: Exchange | None) -> None:
+    def __init__(self, choice: Choice, v1: Conversation, legacy: Conversation | None) -> None:
         """Take the same call in both dialects; `legacy` is None where that dialect does not have it."""
         self.what = v1.what
         self.limit_s = v1.limit_s
@@ -89,7 +89,7 @@ class Either:
             return self._v1.heard(v1_reply)
         return self._exchange().heard(reply)
 
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> Conversation:
         return self._legacy if self._dialect == "legacy" and self._legacy is not None else self._v1
 
 
@@ -109,14 +109,14 @@ class ServerEither:
     def __init__(self, settings: Settings) -> None:
         self._v1 = ServerV1(settings)
         self._legacy = ServerLegacy(settings)
-        self._choice = Choice()
+        self.choice = Choice()
 
     def acquire(self, task: AcquireJob) -> Conversation:
         """Ask for one job."""
-        return Either(self._choice, self._v1.acquire(task), self._legacy.acquire(task))
+        return Either(self.choice, self._v1.acquire(task), self._legacy.acquire(task))
 
     def deliver(self, task: SendUpdate) -> Conversation:
         """Send one update, or another call whose answer is only yes or no."""
         names = call_names(task.call)
         legacy = self._legacy.deliver(task) if names is not None and names.legacy else None
-        return Either(self._choice, self._v1.deliver(task), legacy)
+        return Either(self.choice, self._v1.deliver(task), legacy)

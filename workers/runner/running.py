@@ -54,6 +54,11 @@ class Running:
         self._since: dict[str, float] = {}
 
     @property
+    def control_dir(self) -> str:
+        """Whose payload it is."""
+        return self.task.control_dir
+
+    @property
     def title(self) -> str:
         """What people see of it."""
         return f"job {self.task.job_id}, {'running' if self._told_started else 'starting'}"
