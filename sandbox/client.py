@@ -117,6 +117,10 @@ class Sandbox:
         """Put a command into the answers to the job's updates, always or so many times."""
         self._post("/sandbox/command", {"job_id": job_id, "command": command, "times": times})
 
+    def set_events(self, job_id: int, count: int, span: int = 1) -> None:
+        """Say how many event ranges of how many events a job has, before it asks for the first."""
+        self._post("/sandbox/events", {"job_id": job_id, "count": count, "span": span})
+
     def set_queue(self, **fields: Any) -> None:
         """Change fields of the queue document."""
         self._post("/sandbox/queue", fields)

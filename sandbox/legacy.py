@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from sandbox.arguments import UncaughtServerError
 from sandbox.config import SandboxConfig
 from sandbox.decoding import JSON_TYPE, Answer
+from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _HERE = Path(__file__).parent
@@ -58,6 +59,7 @@ class LegacyCalls:
             "updateJob": self._update_job,
             "getStatus": self._get_status,
             "updateWorkerPilotStatus": _worker_status,
+            **EventCalls(jobs).legacy,
         }
 
     def knows(self, path: str) -> bool:

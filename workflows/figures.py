@@ -102,10 +102,17 @@ def usage_fields(job: JobRecord) -> dict[str, object]:
     flow = {f"{kind}_{name}": getattr(usage, f"{kind}_{name}") for name in _IO for kind in ("tot", "rate")}
     if min(flow.values()) >= 0:
         fields.update({name: min(value, _MAX_TOTAL) for name, value in flow.items()})
-    events = read_report(job.job_report).events_read or usage.events_read
+    events = _events(job)
     if events:
         fields["n_events"] = events
     return fields
+
+
+def _events(job: JobRecord) -> int:
+    """Return the events read; of a job that is fed with events those that are stored, which are the only sure ones."""
+    if job.n_events >= 0:
+        return job.n_events
+    return read_report(job.job_report).events_read or (job.usage or Usage()).events_read
 
 
 def corrupted_files(job: JobRecord, plan: Plan | None) -> str:
@@ -139,7 +146,7 @@ def _metrics(job: JobRecord, plan: Plan | None, settings: Settings, *, final: bo
     usage = job.usage or Usage()
     report = read_report(job.job_report)
     yield "actualCoreCount", str(max(1, round(usage.cores))) if usage.cores > 0 else ""
-    yield "nEvents", _positive(report.events_read or usage.events_read)
+    yield "nEvents", _positive(_events(job))
     yield "nEventsW", _positive(report.events_written)
     yield "dbTime", report.db_time
     yield "dbData", report.db_data

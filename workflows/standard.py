@@ -31,6 +31,7 @@ from plugins.experiments.registry import experiment
 from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
+from workflows.events import is_fed, with_events
 from workflows.information import queue_for_job, storages_for_job
 from workflows.realtime import log_stream
 from workflows.request import kept_at
@@ -68,7 +69,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         input_destination_dir=settings.input_destination_dir,
     )
     chooser = Chooser(job, queue, storages_for_job(job, hunt), places, MOVERS)
-    return Plan(
+    plan = Plan(
         site_name=queue.panda_resource or settings.queue,
         core_count=job.core_count,
         is_analysis=job.is_analysis,
@@ -76,11 +77,9 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         prepare=_prepare(job, job_dir, control_dir),
         stage_in=_stage_in(chooser, settings),
         run=_run(job, queue, settings, job_dir, control_dir),
-        stage_out=_stage_out(chooser),
+        stage_out=None if is_fed(job) else _stage_out(chooser),
         log=_log(chooser, settings),
-        watch=replace(
-            _watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"
-        ),
+        watch=replace(_watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"),
         clean=CleanUp(
             root=main_dir,
             paths=(
@@ -92,6 +91,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         ),
         debug=job.debug or queue.has_tag("setdebugmode"),
     )
+    return with_events(plan, job, queue, chooser.storages, settings) if is_fed(job) else plan
 
 
 def secrets_only(plan: Plan) -> CleanUp:

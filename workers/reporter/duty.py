@@ -72,7 +72,7 @@ class ReporterDuty:
         """Begin `task`, or put it behind the call under way."""
         if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
             return
-        conversation = self._conversation(task)
+        conversation = self._about_events(task) or self._conversation(task)
         if conversation is None:
             kind = type(task).__name__
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"the reporter has no task {kind}")
@@ -132,15 +132,16 @@ class ReporterDuty:
         self._asked[lease] = task
         return True
 
+    def _about_events(self, task: Task) -> Conversation | None:
+        if isinstance(task, AcquireRanges):
+            return self._events.acquire(task)
+        return self._events.report(task) if isinstance(task, ReportRanges) else None
+
     def _conversation(self, task: Task) -> Conversation | None:
         if isinstance(task, SendUpdate):
             return self._sink.deliver(task)
         if isinstance(task, AcquireJob):
             return self._source.acquire(task)
-        if isinstance(task, AcquireRanges):
-            return self._events.acquire(task)
-        if isinstance(task, ReportRanges):
-            return self._events.report(task)
         if isinstance(task, FetchQueue):
             return QueueFetch(task, self._settings)
         if isinstance(task, DescribeNode):
