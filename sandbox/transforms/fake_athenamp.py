@@ -4,13 +4,14 @@
 Settings come from the environment (FAKE_MODE) or as options (--fake-mode=...); all other options are ignored:
 
 mode         ok, err:K, fatal:K, die:K, exit:K:CODE, hang:K, noout:K, multi:M, late, noid, garbage, ignoreterm, dup,
-             nozmq; K counts ranges of all workers (every K-th for err, noout; the K-th for the others)
+             nozmq; K counts ranges of all workers: each K-th (err, noout), from the K-th on (fatal), after K
 event_time   seconds for each event (0.05)
 out_bytes    size of an output file (1024)
 init_time    seconds before the first word (0)
 socket       DEALER or REQ
 until        file that must exist before the first word, if given
-hold         file that must exist before what ends or misbehaves at the K-th does so, if given
+hold         file that must exist before the payload dies, exits or hangs, if given
+marker       file that is made when the payload starts, if given
 """
 
 import hashlib
@@ -142,6 +143,7 @@ class Worker(threading.Thread):
         """Process one range, in the way that the mode has it."""
         payload, name = self.payload, event_range["eventRangeID"]
         number = payload.next_number()
+        self.misbehave(number)
         pause((event_range["lastEvent"] - event_range["startEvent"] + 1) * payload.event_s)
         if payload.every("err", number):
             self.tell(f"ERR_ATHENAMP_PROCESS {name}: Failed to process event range")
@@ -150,7 +152,6 @@ class Worker(threading.Thread):
         else:
             self.output(event_range, number)
         payload.processed += 1
-        self.misbehave(number)
 
     def output(self, event_range: dict[str, Any], number: int) -> None:
         """Write the files of a range and tell of them."""
@@ -174,9 +175,9 @@ class Worker(threading.Thread):
             self.tell(line)
 
     def misbehave(self, number: int) -> None:
-        """End or hang when the moment has come."""
+        """End or hang with a range in hand, after K others."""
         payload = self.payload
-        if not any(payload.at(mode, number) for mode in ("die", "exit", "hang")):
+        if payload.mode not in ("die", "exit", "hang") or number <= payload.numbers[0]:
             return
         wait_for(setting("hold", ""))
         pause(_SETTLE_S)
@@ -192,7 +193,8 @@ def main() -> int:
     payload = Payload()
     if payload.mode == "ignoreterm":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Path("started").touch()
+    if setting("marker", ""):
+        Path(setting("marker", "")).touch()
     wait_for(setting("until", ""))
     pause(float(setting("init_time", "0")))
     if payload.mode == "nozmq":
