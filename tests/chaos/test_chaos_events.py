@@ -180,7 +180,7 @@ def test_es_12_tobekilled_ends_the_payload_at_once(events):
 
 def test_es_7_a_payload_that_dies_leaves_what_it_made(events):
     run = events("die:4", count=10).start()
-    run.finish("failed")
+    run.finish("failed", 1305)
     assert (in_state(run, "finished"), in_state(run, "failed")) == (4, 1), run.pilot.story()
     (failed,) = [each for each in run.ranges().values() if each["state"] == "failed"]
     assert failed["error_code"] == 1305
