@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import tarfile
 import zlib
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from pilotrun import PilotRun
 
+from sandbox.client import Sandbox
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -20,6 +22,8 @@ PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 class EventRun:
     """A pilot and its one job with events."""
+
+    heartbeat_s = 0.5
 
     def __init__(self, pilot: PilotRun, mode: str = "ok", *, count: int = 8, cores: int = 1, gap_s: int = 1, **more):
         self.pilot, self.sandbox = pilot, pilot.sandbox
@@ -33,10 +37,10 @@ class EventRun:
 
     def start(self, **tuning) -> "EventRun":
         config = self.pilot.home / "pilot.cfg"
-        config.write_text("[Pilot]\nheartbeat = 0.5\n")
+        config.write_text(f"[Pilot]\nheartbeat = {self.heartbeat_s}\n")
         environment = {"PATH": PATH, "HARVESTER_PILOT_CONFIG": str(config)}
         tuning = {"es_retry_s": 0.1, "es_stage_out_retry_s": 0.2, "es_drain_s": 30, **tuning}
-        self.pilot.start(environment=environment, **tuning)
+        self.pilot.start(*tuning.pop("options", ()), environment=environment, **tuning)
         return self
 
     def finish(self, state: str, code: int = 0, timeout_s: float = 40) -> dict:
@@ -57,6 +61,10 @@ class EventRun:
             with tarfile.open(path) as archive:
                 found[path.name] = sorted(archive.getnames())
         return found
+
+    def outputs(self) -> set[str]:
+        """Return the ids of ranges whose output lies in the job directory."""
+        return {path.name.removeprefix("out.") for path in self.pilot.home.glob("**/athenaMP-workers/*/out.*")}
 
     def reports(self) -> list[dict]:
         """Return the bodies of all reports, their entries as they are."""
@@ -238,3 +246,118 @@ def test_an_output_that_is_not_there_fails_its_range(events):
     run.finish("finished")
     failed = [each["error_code"] for each in run.ranges().values() if each["state"] == "failed"]
     assert failed == [1165, 1165], run.pilot.story()
+
+
+def test_es_9_archives_while_the_payload_runs_and_nothing_left_after_their_report(events):
+    run = events(count=20, payload={"event_time": 0.25}).start()
+    wait_for_ranges(run, "finished", 8)
+    finished = {name for name, each in run.ranges().items() if each["state"] == "finished"}
+    wait_until(lambda: not run.outputs() & finished, 10, "outputs lie there after their report")
+    run.finish("finished")
+    tars = run.tars()
+    assert len(tars) >= 3, run.pilot.story()
+    told = {name: [] for name in tars}
+    for name, each in run.ranges().items():
+        told[each["zip_lfn"]].append(f"out.{name}")
+    assert {name: sorted(members) for name, members in told.items()} == tars
+
+
+def test_es_15_a_payload_that_hangs_is_ended(events):
+    run = events("hang:2", count=6)
+    run.sandbox.set_queue(catchall="max_wait_for_one_event=0.05")
+    run.start().finish("failed", 1150)
+    assert in_state(run, "finished") == 2, run.pilot.story()
+    run.sandbox.set_queue(catchall="")
+
+
+def test_es_16_a_signal_leaves_no_output_behind(events):
+    run = events(count=400, gap_s=7200, payload={"event_time": 0.2}).start()
+    wait_for_ranges(run, "finished", 1)
+    wait_until(lambda: len(run.outputs()) >= 3, 10, "no outputs")
+    made = len(run.outputs()) + in_state(run, "finished")
+    os.kill(run.pilot.one("guardian"), signal.SIGTERM)
+    run.finish("failed", 1201)
+    assert in_state(run, "finished") >= made, run.pilot.story()
+    assert in_state(run, "failed") <= 1
+    calls = [entry["call"] for entry in run.sandbox.record()]
+    assert calls.index("update_event_ranges") < len(calls) - 1 - calls[::-1].index("update_job")
+
+
+def storages(run: EventRun, *paths: Path) -> list[str]:
+    """Give the queue a storage for events at each path, the second one for what the first does not take."""
+    here = {"endpoint": "file://localhost", "flavour": "FILE"}
+    entries = {"SANDBOX_DATADISK": run.sandbox.storage, **{f"ES_{n}": path for n, path in enumerate(paths, 1)}}
+    document = {
+        name: {
+            "id": 1001 + number,
+            "name": name,
+            "type": "OS_ES" if number else "DATADISK",
+            "is_deterministic": not number,
+            "arprotocols": {activity: [{**here, "path": f"{path}/"}] for activity in ("read_lan", "write_lan", "w")},
+        }
+        for number, (name, path) in enumerate(entries.items())
+    }
+    file = run.pilot.home / "storages.json"
+    file.write_text(json.dumps(document))
+    activities = ("pr", "pw", "pl", "read_lan", "write_lan", "w")
+    run.sandbox.set_queue(
+        astorages={
+            **{activity: ["SANDBOX_DATADISK"] for activity in activities},
+            "es_events": ["ES_1"],
+            "es_failover": ["ES_2"],
+        }
+    )
+    return ["--storagedata-url", str(file)]
+
+
+def no_directory(home: Path, name: str) -> Path:
+    """Return the path of a storage that takes nothing: a file where a directory should be."""
+    path = home / name
+    path.write_text("in the way")
+    return path
+
+
+def test_es_10_what_the_first_storage_does_not_take_goes_to_the_other_one(events):
+    run = events(count=4)
+    good = run.pilot.home / "object-store"
+    options = storages(run, no_directory(run.pilot.home, "bad"), good)
+    run.start(options=options).finish("finished")
+    assert run.states() == {"finished": 4}, run.pilot.story()
+    archives = [chunk["zipFile"] for body in run.reports() for chunk in body["event_ranges"]]
+    assert {archive["objstoreID"] for archive in archives} == {1003}
+    assert sorted(path.name for path in good.iterdir()) == sorted(archive["lfn"] for archive in archives)
+
+
+def test_es_10_when_no_storage_takes_anything_the_job_fails_in_a_way_that_can_be_mended(events):
+    run = events(count=400, payload={"event_time": 0.2})
+    options = storages(run, no_directory(run.pilot.home, "bad"), no_directory(run.pilot.home, "worse"))
+    job = run.start(options=options, es_stage_out_retry_s=0.05, transfer_attempts=1).finish("failed", 1224, 90)
+    assert set(run.states()) <= {"failed", "ready", "sent"}, run.pilot.story()
+    assert in_state(run, "ready") > 0
+    assert {each["error_code"] for each in run.ranges().values() if each["state"] == "failed"} == {1137}
+    assert job["final"]["job_sub_status"] == "all_failed"
+
+
+@pytest.mark.parametrize("dialect", ["both", "legacy"])
+def test_es_21_the_legacy_dialect(tmp_path_factory, dialect):
+    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", dialect) as old, PilotRun(old) as pilot:
+        run = EventRun(pilot, "err:4", count=8)
+        options = ["--server-api", "legacy"] if dialect == "both" else []
+        run.start(options=options)
+        job = run.finish("finished")
+        assert run.states() == {"failed": 2, "finished": 6}, pilot.story()
+        assert job["final"]["n_events"] == 6
+        assert {each["reports"] for each in run.ranges().values()} == {1}
+        assert not old.record("get_event_range_statuses")
+
+
+def test_softkill_in_the_answer_to_a_report(tmp_path_factory):
+    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "legacy") as old, PilotRun(old) as pilot:
+        run = EventRun(pilot, count=500, payload={"event_time": 0.2})
+        run.heartbeat_s = 600
+        run.start()
+        wait_for_ranges(run, "sent", 2)
+        old.command(run.job_id, "softkill")
+        run.finish("finished")
+        assert run.states()["ready"] > 400, pilot.story()
+        assert "failed" not in run.states()
