@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity, payload_proxy, pilot_secrets, recovered
+from core import feeding, identity, payload_proxy, pilot_secrets, recovered
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
-from core.life import fail, forget, job_of, move, put_job
+from core.life import end_if_idle, fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
 from core.obeying import inspect_failed, inspected, obey
 from core.outbox import delivery_failed, drop_row, row_of
@@ -19,13 +19,18 @@ from core.traces import attempted, sending_failed, sent
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
     AskJobStatus,
     Attempted,
+    ChannelOpen,
     CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
+    EventsCounted,
+    EventsFed,
     Failed,
+    FeedEvents,
     FetchProxy,
     FetchQueue,
     IdentityChecked,
@@ -45,6 +50,9 @@ from ipc.schema import (
     ProxyFetched,
     Pulse,
     QueueFetched,
+    RangesAcquired,
+    RangesReported,
+    ReportRanges,
     Result,
     RunPayload,
     SendTraces,
@@ -52,10 +60,12 @@ from ipc.schema import (
     Staged,
     StageIn,
     StageOut,
+    StageTar,
     TracesSent,
     TransferLog,
     UpdateAnswered,
     Usage,
+    Wanted,
     Watch,
 )
 from jobs.ledger import TaskRecord
@@ -84,6 +94,8 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
             move(turn, job.key, JobEvent.PAYLOAD_STARTED, payload_pid=fact.pid, stamps=stamps)
     elif isinstance(fact, Usage):
         put_job(turn, replace(job, usage=fact))
+    elif isinstance(fact, Wanted | ChannelOpen | EventsCounted):
+        feeding.noticed(turn, task, fact)
     elif isinstance(fact, LimitExceeded) and fact.code == ErrorCode.KILLPAYLOAD:
         stop_payload(turn, job.key)
     elif isinstance(fact, Attempted):
@@ -107,6 +119,7 @@ def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -
             delivery_failed(turn, row, f"{code} {diag}", retry=retry)
         return
     tuning = turn.settings.tuning
+    retry = retry and not isinstance(task.task, feeding.WISHES)
     if isinstance(task.task, FetchQueue) and retry and queue_again(turn, task, f"{code} {diag}"):
         return
     if retry and not isinstance(task.task, AcquireJob | FetchQueue) and task.failures + 1 < tuning.task_attempts:
@@ -153,8 +166,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
 
 
 def _payload_killed(turn: Turn, task: TaskRecord, _result: Result) -> None:
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _staged_out(turn: Turn, task: TaskRecord, result: Result) -> None:
@@ -224,6 +236,10 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     TransferLog: (LogTransferred, _log_transferred),
     CleanUp: (object, _cleaned),
     RunPayload: (PayloadEnded, _payload_ended),
+    FeedEvents: (EventsFed, feeding.fed),
+    AcquireRanges: (RangesAcquired, feeding.granted),
+    ReportRanges: (RangesReported, feeding.granted),
+    StageTar: (Staged, feeding.granted),
     KillPayload: (object, _payload_killed),
     Watch: (object, _ignored),
     Inspect: (Inspected, inspected),
@@ -241,8 +257,7 @@ def _kill_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     turn.say(logging.ERROR, f"task={task.key} failed ({code} {diag}); the supervisor ends the payload itself")
     if isinstance(task.task, KillPayload):
         turn.do(EndPayload(task.task.control_dir))
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _run_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -289,6 +304,10 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     StageIn: _job_fails,
     StageOut: _job_fails,
     RunPayload: _run_failed,
+    FeedEvents: feeding.feeding_failed,
+    AcquireRanges: feeding.refused,
+    ReportRanges: feeding.refused,
+    StageTar: feeding.refused,
     TransferLog: _log_failed,
     KillPayload: _kill_failed,
     CleanUp: _clean_failed,

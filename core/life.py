@@ -7,11 +7,21 @@ from typing import Any
 
 from core.outbox import queue_update
 from core.state import Turn
-from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
+from core.tasks import cancel_job_tasks, cancel_task, close_task, is_open, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import AskJobStatus, KillPayload, StageOut, Variable, Watch
+from ipc.schema import (
+    AcquireRanges,
+    AskJobStatus,
+    FeedEvents,
+    KillPayload,
+    ReportRanges,
+    StageOut,
+    StageTar,
+    Variable,
+    Watch,
+)
 from jobs.definition import identify
 from jobs.record import GIVEN, UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
@@ -22,6 +32,8 @@ from workflows.updates import update_body
 #: States that are left by a final update; the others need a heartbeat.
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
 _SETTLED_KEPT = 200
+#: What goes on while a job fails: what its payload made of events is stored and told all the same.
+_OUTLASTING = (Watch, AskJobStatus, FeedEvents, AcquireRanges, ReportRanges, StageTar)
 
 
 def active_jobs(turn: Turn) -> list[JobRecord]:
@@ -143,7 +155,16 @@ def _start(turn: Turn, key: str, _before: JobState) -> None:
     plan = turn.ledger.dossiers[key].plan
     if plan is None or plan.run is None:
         move(turn, key, JobEvent.PAYLOAD_ENDED)
-    elif plan.proxy is not None:
+    elif plan.feed is not None:
+        open_task(turn, "feed", plan.feed, key)  # the payload starts once there is something to feed it with
+    else:
+        begin_payload(turn, key)
+
+
+def begin_payload(turn: Turn, key: str) -> None:
+    """Open the payload's task, or that of its proxy if it is to have one that is not known of yet."""
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None and plan.proxy is not None and not turn.ledger.jobs[key].proxy:
         open_task(turn, "proxy", plan.proxy, key)
     else:
         start_payload(turn, key)
@@ -174,6 +195,19 @@ def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
     plan = turn.ledger.dossiers[key].plan
     if plan is not None and plan.stage_out is not None:
         open_task(turn, "stage-out", _lenient(turn.ledger.jobs[key], plan.stage_out), key)
+    elif plan is not None and plan.feed is not None:
+        settle_events(turn, key)
+    else:
+        move(turn, key, JobEvent.STAGED_OUT)
+
+
+def settle_events(turn: Turn, key: str) -> None:
+    """Leave STAGING_OUT once the feeding of a job with events is over, by its error if it has one."""
+    job = turn.ledger.jobs[key]
+    if job.fed is None:
+        return
+    if job.fed.error_code and not job.stopped:
+        fail(turn, key, job.fed.error_code, job.fed.error_diag)
     else:
         move(turn, key, JobEvent.STAGED_OUT)
 
@@ -191,7 +225,7 @@ def _lenient(job: JobRecord, task: StageOut) -> StageOut:
 def _fail(turn: Turn, key: str, before: JobState) -> None:
     """Any -> FAILING: stop what runs; what may have a payload has it killed first."""
     plan = turn.ledger.dossiers[key].plan
-    cancel_job_tasks(turn, key, "the job fails", keep=(Watch, AskJobStatus))
+    cancel_job_tasks(turn, key, "the job fails", keep=_OUTLASTING)
     _stamp(turn, key, ended=turn.now.wall)
     if plan is not None and plan.run is not None and before in (JobState.STARTING, JobState.RUNNING):
         task = KillPayload(
@@ -200,7 +234,14 @@ def _fail(turn: Turn, key: str, before: JobState) -> None:
             grace_s=turn.settings.tuning.term_grace_s,
         )
         open_task(turn, "kill", task, key)
-    else:
+    end_if_idle(turn, key)
+
+
+def end_if_idle(turn: Turn, key: str) -> None:
+    """Leave FAILING once neither the payload nor the feeding of events goes on."""
+    if turn.ledger.jobs[key].state is JobState.FAILING and not (
+        is_open(turn, "kill", key) or is_open(turn, "feed", key)
+    ):
         move(turn, key, JobEvent.ENDED)
 
 

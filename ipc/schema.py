@@ -151,6 +151,20 @@ class LogStream:
     password: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStore:
+    """A storage for archives of events: a file is at `base` and its deterministic path, or its plain name.
+
+    `storage_id` is what the server knows the endpoint by.
+    """
+
+    copytool: str
+    endpoint: str
+    storage_id: int
+    base: str
+    deterministic: bool
+
+
 # ---------------------------------------------------------------- tasks, each belongs to one role
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchQueue:
@@ -347,6 +361,60 @@ class RunPayload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEvents:
+    """runner: feed one payload with event ranges over the channel (a ZeroMQ endpoint) until it is over (event-service).
+
+    What only others can do is asked for by `Wanted`. The ledger of ranges is in `control_dir`, so that the task can be
+    given again at any point. A limit of 0 is off. `stores` are tried in order for each archive; with `local_names` each
+    range tells the payload where its file is.
+    """
+
+    job_id: int
+    jobset_id: int
+    task_id: int
+    job_dir: str
+    control_dir: str
+    channel: str
+    core_count: int
+    stores: tuple[EventStore, ...]
+    gap_s: float
+    silent_range_s: float = 0.0
+    local_names: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquireRanges:
+    """reporter: ask for event ranges. The answer is kept in the file `keep_at` before it is told, as it comes once."""
+
+    job_id: int
+    jobset_id: int
+    task_id: int
+    n_ranges: int
+    keep_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRanges:
+    """reporter: report event ranges; `entries` is the JSON text of the list that `version` wants, `ids` its ranges."""
+
+    job_id: int
+    task_id: int
+    version: int
+    entries: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTar:
+    """stager: pack `members` (paths in the job directory) flat into a tar at `tar_path`, then bring that."""
+
+    job_dir: str
+    tar_path: str
+    members: tuple[str, ...]
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KillPayload:
     """runner: end the payload's whole tree: TERM, `grace_s`, KILL; done when nothing of it is left."""
 
@@ -411,6 +479,10 @@ Task: TypeAlias = (
     | TransferLog
     | CleanUp
     | RunPayload
+    | FeedEvents
+    | AcquireRanges
+    | ReportRanges
+    | StageTar
     | KillPayload
     | Watch
     | Inspect
@@ -548,6 +620,31 @@ class PayloadEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventsFed:
+    """The payload is over and all that it made is stored and told: events accepted, the job's error (0 for none)."""
+
+    n_events: int
+    error_code: int = 0
+    error_diag: str = ""
+    sub_status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangesAcquired:
+    """Event ranges (JSON text of a list); an empty list means that there will be no more."""
+
+    ranges: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangesReported:
+    """The server's word on each range of a report in order: "stored", "refused" or "passed"; and its command."""
+
+    results: tuple[str, ...]
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadKilled:
     """Nothing of the payload's tree is left; `left` names processes that outlived SIGKILL (D state)."""
 
@@ -582,6 +679,9 @@ Result: TypeAlias = (
     | LogTransferred
     | CleanedUp
     | PayloadEnded
+    | EventsFed
+    | RangesAcquired
+    | RangesReported
     | PayloadKilled
     | Inspected
     | Pulsed
@@ -657,7 +757,30 @@ class Attempted:
     attempts: tuple[Attempt, ...]
 
 
-Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded | Attempted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The work needs something that another role does; the answer comes as a Heed under the same `name`.
+
+    One that is asked for again while it is under way is done once.
+    """
+
+    name: str
+    task: AcquireRanges | ReportRanges | StageTar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOpen:
+    """The payload may start: its channel is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsCounted:
+    """So many events are stored and accepted by the server."""
+
+    n_events: int
+
+
+Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded | Attempted | Wanted | ChannelOpen | EventsCounted
 
 
 # ---------------------------------------------------------------- the envelope
@@ -688,6 +811,20 @@ class Cancel:
 
     lease: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heed:
+    """supervisor -> worker: what became of the `name` that the work under `lease` wanted, or a word about the job.
+
+    A result, or a catalogue code and its text. The words that nobody asked for: "drain", hand no more events out.
+    """
+
+    lease: str
+    name: str
+    result: Staged | RangesAcquired | RangesReported | None = None
+    code: int = 0
+    diag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -738,6 +875,6 @@ class Failed:
     retry: bool = False
 
 
-ToWorker: TypeAlias = Assign | Cancel | Stop
+ToWorker: TypeAlias = Assign | Cancel | Heed | Stop
 ToSupervisor: TypeAlias = Hello | Beat | Observed | Done | Failed
 Message: TypeAlias = ToWorker | ToSupervisor

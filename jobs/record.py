@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ipc.schema import (
     CleanUp,
+    EventsFed,
+    FeedEvents,
     FetchProxy,
     PrepareJob,
     RunPayload,
@@ -54,6 +56,7 @@ class Plan:
     session_ip: str = ""
     traces: TraceBasis | None = None
     proxy: FetchProxy | None = None
+    feed: FeedEvents | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +91,9 @@ class JobRecord:
     are taken. `stopped`: the payload is ended by the local kill file, which is no error. `events_read` and
     `events_written` are what the payload's files tell when there is no job report. `outputs_waived`: the job's
     pre-process had nothing left, outputs that are not there are not missed. `trace_error`: curl's code for a trace not
-    sent. `proxy`: "given" when the
-    payload's own proxy is there, "none" when there is none to be had, "" before that is known; `proxy_check_at` is when
-    (monotonic) it is looked at next.
+    sent. `proxy`: "given" when the payload's own proxy is there, "none" when there is none to be had, "" before that is
+    known; `proxy_check_at` is when (monotonic) it is looked at next. Of a job that is fed with events: `n_events` are
+    stored and accepted (-1 otherwise), `fed` says how the feeding ended.
     """
 
     key: str
@@ -127,6 +130,8 @@ class JobRecord:
     trace_error: int = 0
     proxy: str = ""
     proxy_check_at: float = 0.0
+    n_events: int = -1
+    fed: EventsFed | None = None
 
     @property
     def failed(self) -> bool:

@@ -121,6 +121,10 @@ class Sandbox:
         """Put a job into a state at the server, as a daemon there would; None forgets it."""
         self._post("/sandbox/state", {"job_id": job_id, "state": state})
 
+    def set_events(self, job_id: int, count: int, span: int = 1) -> None:
+        """Say how many event ranges of how many events a job has, before it asks for the first."""
+        self._post("/sandbox/events", {"job_id": job_id, "count": count, "span": span})
+
     def set_queue(self, **fields: Any) -> None:
         """Change fields of the queue document."""
         self._post("/sandbox/queue", fields)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.event_table import EventTable
 from sandbox.faults import read_fault
 from sandbox.front import Front
 from sandbox.job_store import JobExistsError
@@ -38,6 +39,7 @@ class Control:
             ("DELETE", "/sandbox/faults", self.clear_faults),
             ("POST", "/sandbox/command", self.command),
             ("POST", "/sandbox/state", self.set_state),
+            ("POST", "/sandbox/events", self.events),
             ("POST", "/sandbox/queue", self.change_queue),
             ("POST", "/sandbox/down", self.down),
             ("POST", "/sandbox/up", self.up),
@@ -113,6 +115,15 @@ class Control:
         body = await request.json()
         self._front.jobs.set_state(int(body["job_id"]), body["state"])
         return web.json_response({"job_id": body["job_id"], "state": body["state"]})
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Say how many event ranges (`count`) of how many events (`span`) a job has, before it asks for the first."""
+        body = await request.json()
+        job = self._front.jobs.get(int(body["job_id"]))
+        if job is None:
+            raise web.HTTPNotFound(text="no such job")
+        job.events = EventTable(count=int(body["count"]), span=int(body.get("span", 1)))
+        return web.json_response(job.describe())
 
     async def change_queue(self, request: web.Request) -> web.Response:
         """Change fields of the queue document."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sandbox.event_table import EventTable
 from sandbox.verdict import Verdict, judge
 
 STATES = ("starting", "running", "holding", "transferring", "finished", "failed")
@@ -39,6 +40,7 @@ class Job:
     debug_mode: bool | None = None
     batch_id: str | None = None
     node: str | None = None
+    events: EventTable = field(default_factory=EventTable)
 
     @property
     def job_id(self) -> int:

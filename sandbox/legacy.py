@@ -12,6 +12,7 @@ from sandbox.arguments import UncaughtServerError
 from sandbox.config import SandboxConfig
 from sandbox.credential_calls import legacy_credential_calls
 from sandbox.decoding import JSON_TYPE, Answer
+from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _HERE = Path(__file__).parent
@@ -61,6 +62,7 @@ class LegacyCalls:
             "updateWorkerPilotStatus": _worker_status,
             "setDebugMode": self._set_debug_mode,
             **legacy_credential_calls(config.proxy_file),
+            **EventCalls(jobs).legacy,
         }
 
     def knows(self, path: str) -> bool:

@@ -50,6 +50,9 @@ class Tuning:
     job_file_wait_s: float = 10.0
     job_file_tries: int = 60
     worker_heartbeat_s: float = 60.0
+    es_drain_s: float = 1800.0
+    es_retry_s: float = 10.0
+    es_stage_out_retry_s: float = 600.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""

@@ -33,6 +33,7 @@ from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
 from workflows.credentials import payload_proxy
+from workflows.events import is_fed, with_events
 from workflows.information import queue_for_job, storages_for_job
 from workflows.memory import memory_limit_kb
 from workflows.realtime import log_stream
@@ -82,7 +83,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         prepare=_prepare(job, settings, job_dir, control_dir),
         stage_in=_stage_in(chooser, settings),
         run=_run(job, queue, settings, job_dir, control_dir),
-        stage_out=_stage_out(chooser),
+        stage_out=None if is_fed(job) else _stage_out(chooser),
         log=_log(chooser, settings),
         watch=replace(_watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"),
         clean=CleanUp(
@@ -99,6 +100,8 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         session_ip=job.session_ip,
         proxy=payload_proxy(job, queue, settings, job_dir),
     )
+    if is_fed(job):
+        plan = with_events(plan, job, queue, chooser.storages, settings)
     return traced(plan, job, settings)
 
 

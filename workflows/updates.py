@@ -57,7 +57,8 @@ def update_body(
         body["cpu_architecture_level"] = settings.cpu_level[:_CPU_LEVEL_CHARS]
     body.update(_sites(settings))
     # The state in the pilot's own words; the last one is the server's, so that nothing stale stays there.
-    body["job_sub_status"] = word if final else job.state.value
+    last_word = job.fed.sub_status if job.fed is not None and job.fed.sub_status else word
+    body["job_sub_status"] = last_word if final else job.state.value
     if job.debug and job.debug_text:
         body["stdout"] = job.debug_text[:_STDOUT_CHARS]
     if final:

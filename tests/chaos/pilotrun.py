@@ -295,6 +295,7 @@ class PilotRun:
         for job in self.sandbox.jobs():
             for field in ("inFiles", "outFiles", "logFile"):
                 known.update(str(job["definition"].get(field, "")).split(","))
+            known.update(job["events"]["zips"])
         return [str(path) for path in self.sandbox.storage.rglob("*") if path.is_file() and path.name not in known]
 
     def unpromised(self) -> list[str]:

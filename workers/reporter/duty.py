@@ -10,6 +10,7 @@ from errors.codes import ErrorCode
 from host.clock import Now, now
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
     AskJobStatus,
     CheckIdentity,
     DescribeNode,
@@ -17,6 +18,7 @@ from ipc.schema import (
     FetchQueue,
     JobAcquired,
     Progress,
+    ReportRanges,
     SendTraces,
     SendUpdate,
     Task,
@@ -34,6 +36,7 @@ from workers.reporter.node_maps import NodeDescription
 from workers.reporter.payload_proxy import ProxyFetch
 from workers.reporter.places import ends_of, server_of
 from workers.reporter.queue_source import QueueFetch
+from workers.reporter.server_events import event_server
 from workers.reporter.trace_lane import TraceLane
 from workers.worker import Desk
 
@@ -143,6 +146,7 @@ class ReporterDuty:
     def _makers(self) -> dict[type, Callable[[Any], Conversation]]:
         """Return who makes the conversation of each kind of task."""
         settings, server = self._settings, self._server
+        events = event_server(settings, server)
         return {
             SendUpdate: self._sink.deliver,
             AcquireJob: self._source.acquire,
@@ -151,6 +155,8 @@ class ReporterDuty:
             CheckIdentity: lambda task: IdentityCheck(task, settings, self._environ, server),
             FetchProxy: lambda task: ProxyFetch(task, settings, server),
             AskJobStatus: lambda task: status_question(task, settings, server),
+            AcquireRanges: events.acquire,
+            ReportRanges: events.report,
         }
 
     def _collect(self) -> None:

@@ -17,7 +17,7 @@ from workers.reporter.answers import names_method, unknown_dialect
 from workers.reporter.call_names import call_names
 from workers.reporter.calls import Call
 from workers.reporter.dialect_v1 import open_envelope
-from workers.reporter.exchange import Answer, Failure, Reply, Request
+from workers.reporter.exchange import Answer, Failure, Reply, Request, Talk
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange, ServerV1
 
@@ -46,7 +46,7 @@ class Choice:
 class Either(Generic[T]):
     """A conversation in the dialect decided on, in both while none is."""
 
-    def __init__(self, choice: Choice, v1: Exchange[T], legacy: Exchange[T] | None) -> None:
+    def __init__(self, choice: Choice, v1: Talk[T], legacy: Talk[T] | None) -> None:
         """Take the same call in both dialects; `legacy` is None where that dialect does not have it."""
         self.what = v1.what
         self.limit_s = v1.limit_s
@@ -95,7 +95,7 @@ class Either(Generic[T]):
             return self._v1.heard(v1_reply)
         return self._exchange().heard(reply)
 
-    def _exchange(self) -> Exchange[T]:
+    def _exchange(self) -> Talk[T]:
         return self._legacy if self._dialect == "legacy" and self._legacy is not None else self._v1
 
 
@@ -115,21 +115,22 @@ class ServerEither:
     def __init__(self, settings: Settings) -> None:
         self._v1 = ServerV1(settings)
         self._legacy = ServerLegacy(settings)
-        self._choice = Choice()
+        self.choice = Choice()
 
     def acquire(self, task: AcquireJob) -> Either[Result]:
         """Ask for one job."""
-        return Either(self._choice, self._v1.acquire(task), self._legacy.acquire(task))
+        return Either(self.choice, self._v1.acquire(task), self._legacy.acquire(task))
 
     def deliver(self, task: SendUpdate) -> Either[Result]:
         """Send one update, or another call whose answer is only yes or no."""
         names = call_names(task.call)
         legacy = self._legacy.deliver(task) if names is not None and names.legacy else None
-        return Either(self._choice, self._v1.deliver(task), legacy)
+        return Either(self.choice, self._v1.deliver(task), legacy)
 
     def ask(self, what: str, limit_s: float, make: Callable[[str], Call[T]]) -> Either[T]:
         """Carry out another call that both dialects have; `make` makes it for "v1" or "legacy"."""
-        v1 = Exchange(
+        v1: Exchange[T] = Exchange(
             what=what, limit_s=limit_s, ask=lambda: make("v1").request, read=lambda reply: make("v1").read(reply)
         )
-        return Either(self._choice, v1, self._legacy.ask(what, limit_s, make))
+        legacy: Exchange[T] = self._legacy.ask(what, limit_s, make)
+        return Either(self.choice, v1, legacy)

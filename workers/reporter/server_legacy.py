@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from host.clock import now
@@ -46,7 +45,7 @@ class ServerLegacy:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=commanded(partial(_read, dialect_legacy.read_update), task.body),
+            read=commanded(lambda reply: _read(dialect_legacy.read_update, reply), task.body),
         )
 
     def ask(self, what: str, limit_s: float, make: Callable[[str], Call[T]]) -> Exchange[T]:

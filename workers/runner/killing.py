@@ -30,6 +30,11 @@ class Killing:
         self._forbidden = False
         self._job_dir = task.job_dir
 
+    @property
+    def control_dir(self) -> str:
+        """Whose payload it is."""
+        return str(self._control_dir)
+
     def _wake(self) -> None:
         self.look_at = 0.0
 

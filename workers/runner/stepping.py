@@ -44,6 +44,11 @@ class Stepping:
         self._exit = Exit()
 
     @property
+    def control_dir(self) -> str:
+        """Whose processes they are."""
+        return self._task.control_dir
+
+    @property
     def title(self) -> str:
         """What people see of it."""
         kind = "" if self._step is None or self._plain else f", {self._step.kind} {self._step.iteration}"

@@ -4,7 +4,18 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from host.clock import Now, now
-from ipc.schema import Attempt, Attempted, CleanUp, Progress, Result, StageIn, StageOut, Task, TransferLog
+from ipc.schema import (
+    Attempt,
+    Attempted,
+    CleanUp,
+    Progress,
+    Result,
+    StageIn,
+    StageOut,
+    StageTar,
+    Task,
+    TransferLog,
+)
 from settings.settings import Settings
 from workers.stager.children import Children, Watcher
 from workers.stager.machine import (
@@ -45,7 +56,7 @@ class StagerDesk(Watcher, Protocol):
 
 
 class StagerDuty:
-    """StageIn, StageOut, TransferLog and CleanUp by mover children; implements workers.worker.Duty."""
+    """StageIn, StageOut, StageTar, TransferLog and CleanUp by mover children; implements workers.worker.Duty."""
 
     def __init__(self, desk: StagerDesk, settings: Settings) -> None:
         """Start nothing yet: children are started with the first task."""
@@ -57,7 +68,7 @@ class StagerDuty:
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`; one that is not the stager's is ignored by the supervisor's own table, hence an error here."""
-        if not isinstance(task, StageIn | StageOut | TransferLog | CleanUp):
+        if not isinstance(task, StageIn | StageOut | StageTar | TransferLog | CleanUp):
             raise TypeError(f"not a task of the stager: {type(task).__name__}")
         self._handle(Assigned(lease, task), moment)
 

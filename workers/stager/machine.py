@@ -415,7 +415,7 @@ def _result(work: Work) -> Result:
         return CleanedUp()
     if isinstance(work.task, TransferLog):
         return LogTransferred(file=_file(work.stages[-1][0]))
-    return Staged(files=tuple(_file(item) for item in work.stages[0]))
+    return Staged(files=tuple(_file(item) for item in work.stages[-1]))
 
 
 def _file(item: Item) -> TransferredFile:
