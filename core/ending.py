@@ -8,7 +8,7 @@ update goes without the log; what then still waits is left on disk for a later p
 import logging
 from dataclasses import replace
 
-from core import fleet
+from core import fleet, traces
 from core.actions import EndPayload, Leave
 from core.hunt import end_hunt, tell_worker_status
 from core.life import active_jobs, fail, job_of, move, tell
@@ -134,18 +134,16 @@ def _leave_if_idle(turn: Turn) -> None:
         if ending is None and not hunt.over:
             return
         late = ending is not None and turn.now.mono >= ending.deadline_at
-        undelivered = [
-            row for row in turn.ledger.outbox.values() if not _held(turn, row.job_key) and row.attempts == 0
-        ]
-        unsettled = [
-            job for job in turn.ledger.jobs.values() if job.state not in SETTLED | {JobState.HOLDING}
-        ]
+        undelivered = [row for row in turn.ledger.outbox.values() if not _held(turn, row.job_key) and row.attempts == 0]
+        unsettled = [job for job in turn.ledger.jobs.values() if job.state not in SETTLED | {JobState.HOLDING}]
         cleaning = any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
         busy = is_open(turn, "acquire") or unsettled or ((undelivered or cleaning) and not late)
         if busy and not (late and not unsettled):
             return
         if turn.ledger.hunt.worker_word == "started" and not late:
             tell_worker_status(turn, "finished")
+            return
+        if traces.linger(turn):
             return
         fleet.stop_all(turn, _STOP_GRACE_S)
     if turn.now.mono >= turn.pilot.stop_deadline_at:

@@ -4,6 +4,7 @@ Both are foreign text: a broken one is not an error of the pilot but simply says
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +33,28 @@ def read_object(text: str | bytes) -> Mapping[str, Any] | None:
     if not text or len(text) > _MAX_REPORT_CHARS:
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite, parse_constant=_nothing)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _nothing(_word: str) -> None:
+    """Stand for NaN and Infinity, which are no JSON."""
+
+
+def as_told(text: str, report: Mapping[str, Any]) -> str:
+    """Return the text of a report as it can be told on: itself, or without the numbers that are none (NaN, 1e400)."""
+    try:
+        json.dumps(json.loads(text), allow_nan=False)
+    except ValueError:
+        return json.dumps(report)
+    return text
 
 
 def as_int(value: object) -> int:

@@ -20,6 +20,11 @@ def _date_times() -> re.Pattern[str]:
     return re.compile(_DATE_TIMES, re.VERBOSE)
 
 
+def plain_lines(text: str) -> list[str]:
+    """Return a text's lines without what a terminal or a page would obey: control and formatting characters."""
+    return ["".join(char for char in line if char.isprintable() or char == "\t") for line in text.splitlines()]
+
+
 def one_line(text: object) -> str:
     """Return a text on one line: no date-times, no control or formatting characters, blanks squeezed.
 

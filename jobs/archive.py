@@ -10,6 +10,7 @@ import errno
 import fnmatch
 import io
 import os
+import re
 import stat
 import tarfile
 import time
@@ -41,6 +42,9 @@ MAX_MEMBER_BYTES = 2 * 1024**3
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 64
 _MAX_NOTES = 500
+#: What an entry that was looked at, and a member that was packed, count for besides their bytes: a million empty files
+#: are work as well, and who waits for the archive must see that it goes on.
+ENTRY_BYTES = 512
 _COMPRESSION = 3
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -83,7 +87,7 @@ def make_archive(
         exclude: paths relative to `job_dir` or absolute, of files or whole trees, or patterns with "*" or "?" that
             are compared with the relative path and with the last part of it.
         extras: paths of regular files to add at the top under their own names; they win over members of that name.
-        report: called with the bytes packed so far.
+        report: called with the bytes packed so far; each entry counts as ENTRY_BYTES, twice when it is packed.
         announce: called once with the bytes there are.
 
     Raises:
@@ -93,15 +97,17 @@ def make_archive(
     notes = _Notes()
     unfinished = archive.with_name(f".{archive.name}.part")
     try:
-        chosen = choose_members(job_dir, [*exclude, archive_path], notes)
+        looked = _Done(report)
+        chosen = choose_members(job_dir, [*exclude, archive_path], notes, looked)
         archive.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor
-                packer = _Packer(stream, top_name, notes, report)
+                packer = _Packer(stream, top_name, notes, looked)
                 files = [Path(extra) for extra in extras]
-                announce(sum(min(member.status.st_size, MAX_MEMBER_BYTES) for member in chosen))
+                to_come = sum(min(member.status.st_size, MAX_MEMBER_BYTES) + ENTRY_BYTES for member in chosen)
+                announce(looked.bytes + to_come)
                 packer.pack(job_dir, chosen, files)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -135,7 +141,19 @@ class _Notes:
         return "".join(f"{line}\n" for line in [*self.lines, *last])
 
 
-def choose_members(job_dir: str, exclude: Iterable[str], notes: _Notes) -> list[_Member]:
+class _Done:
+    """What was done so far, reported as it grows."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.bytes = 0
+        self._report = report
+
+    def count(self, more_bytes: int) -> None:
+        self.bytes += more_bytes
+        self._report(self.bytes)
+
+
+def choose_members(job_dir: str, exclude: Iterable[str], notes: _Notes, done: _Done) -> list[_Member]:
     """Return what is to be packed, in a fixed order; what is left out against expectation is noted."""
     if not Path(job_dir).is_dir():
         notes.add("(directory)", "it does not exist")
@@ -145,12 +163,16 @@ def choose_members(job_dir: str, exclude: Iterable[str], notes: _Notes) -> list[
     total = 0
     for member in _walk(job_dir, left_out, notes):
         total += 1
+        done.count(ENTRY_BYTES)
         if len(chosen) < MAX_MEMBERS:
             chosen.append(member)
     if total > len(chosen):
         notes.add("(directory)", f"{total - len(chosen)} of {total} members are too many")
     chosen.sort(key=lambda member: os.fsencode(member.name))
     return chosen
+
+
+_LEFT_OUT = re.compile("|".join(fnmatch.translate(pattern) for pattern in LEFT_OUT))
 
 
 class _Exclusion:
@@ -166,7 +188,7 @@ class _Exclusion:
         if name in self._exact:
             return True
         last = name.rpartition("/")[2]
-        if any(fnmatch.fnmatchcase(last, pattern) for pattern in LEFT_OUT):
+        if _LEFT_OUT.match(last):
             return True
         return any(fnmatch.fnmatchcase(name, each) or fnmatch.fnmatchcase(last, each) for each in self._patterns)
 
@@ -228,12 +250,11 @@ def _look(name: str, last: str, handle: int, root: str, notes: _Notes) -> _Membe
 class _Packer:
     """Writes members to the archive."""
 
-    def __init__(self, stream: IO[bytes], top_name: str, notes: _Notes, report: Callable[[int], None]) -> None:
+    def __init__(self, stream: IO[bytes], top_name: str, notes: _Notes, done: _Done) -> None:
         self._stream = stream
         self._top = top_name
         self._notes = notes
-        self._report = report
-        self._done_bytes = 0
+        self._done = done
         self.members = 0
 
     def pack(self, job_dir: str, chosen: list[_Member], extras: list[Path]) -> None:
@@ -251,6 +272,7 @@ class _Packer:
             for member in chosen:
                 if member.name not in taken:
                     self._add(tar, job_dir, member)
+                self._done.count(ENTRY_BYTES)
             for extra in extras:
                 self._add_file(tar, extra.name, partial(os.open, extra, _OPEN & ~os.O_NOFOLLOW))
             text = self._notes.text().encode()
@@ -292,15 +314,11 @@ class _Packer:
             info.size = min(status.st_size, MAX_MEMBER_BYTES)
             if info.size < status.st_size:
                 self._notes.add(path, f"only its first {info.size} of {status.st_size} bytes")
-            source = _Reader(stream, self._count)
+            source = _Reader(stream, self._done.count)
             tar.addfile(info, source)  # type: ignore[arg-type]
             self.members += 1
             if source.padded:
                 self._notes.add(path, f"{source.padded} bytes at its end could not be read, they are zeros here")
-
-    def _count(self, count: int) -> None:
-        self._done_bytes += count
-        self._report(self._done_bytes)
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from sandbox.arguments import (
     check_arguments,
 )
 from sandbox.config import SandboxConfig
-from sandbox.credential_calls import CREDENTIAL_CALLS
+from sandbox.credential_calls import credential_calls
 from sandbox.envelope import envelope
 from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
@@ -44,7 +44,7 @@ class Calls:
             "get_resource_types": _get_resource_types,
             "set_debug_mode": self._set_debug_mode,
             **EventCalls(jobs).by_name,
-            **CREDENTIAL_CALLS,
+            **credential_calls(config.proxy_file),
         }
 
     def run(self, table: CallTable, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,9 @@ class Calls:
         if status not in STATES:
             return envelope(False, f"Invalid job status: {status}", {"StatusCode": _INVALID})
         command = self._jobs.update(arguments)
-        return envelope(True, data={"StatusCode": _SUCCESS, "command": command})
+        return envelope(
+            True, data={"StatusCode": _SUCCESS, "command": command, **self._jobs.secrets_for(arguments["job_id"])}
+        )
 
     def _update_jobs_bulk(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Update one by one; an exception spoils the whole answer, but not the updates stored before it."""
@@ -95,7 +97,10 @@ class Calls:
 
     def _set_debug_mode(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer with `success` inverted, as the real server does."""
-        message = "Succeeded" if self._jobs.get(arguments["job_id"]) else "Not found"
+        job = self._jobs.get(arguments["job_id"])
+        message = "Succeeded" if job else "Not found"
+        if job:
+            job.debug_mode = arguments["mode"]
         return envelope(message != "Succeeded", message)
 
     def _get_job_status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

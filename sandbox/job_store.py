@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sandbox.event_table import EventTable
 from sandbox.verdict import Verdict, judge
 
 STATES = ("starting", "running", "holding", "transferring", "finished", "failed")
 FINAL = ("finished", "failed")
+#: States that a job does not come out of; a daemon may have put it there without the pilot.
+OVER = ("finished", "failed", "cancelled", "closed")
 NO_COMMAND = "NULL"
 KILL = "tobekilled"
 DONE = "alreadydone"
@@ -33,8 +36,11 @@ class Job:
     command: str = NO_COMMAND
     command_times: int | None = None
     commands_sent: int = 0
+    pilot_secrets: dict[str, Any] | None = None
+    debug_mode: bool | None = None
     batch_id: str | None = None
     node: str | None = None
+    events: EventTable = field(default_factory=EventTable)
 
     @property
     def job_id(self) -> int:
@@ -99,6 +105,22 @@ class JobStore:
         """Return all jobs in their order."""
         return list(self._jobs.values())
 
+    def secrets_for(self, job_id: int) -> dict[str, Any]:
+        """Return what an answer says of the pilot's secrets for a job: nothing, or all of them."""
+        job = self._jobs.get(job_id)
+        return {"pilotSecrets": job.pilot_secrets} if job is not None and job.pilot_secrets is not None else {}
+
+    def set_state(self, job_id: int, state: str | None) -> None:
+        """Put a job into a state, as people and daemons beside the pilot do; None forgets it.
+
+        Raises:
+            KeyError: There is no such job.
+        """
+        if state is None:
+            del self._jobs[job_id]
+        else:
+            self._jobs[job_id].state = state
+
     def acquire(self, n_jobs: int, node: str | None) -> list[Job]:
         """Hand out the next jobs; they are `sent` from here on, whether the answer arrives or not."""
         taken = [job for job in self._jobs.values() if job.state == "activated"][: max(n_jobs, 0)]
@@ -121,6 +143,8 @@ class JobStore:
             return _reject(job, update, KILL)
         if job.final is not None:
             return _reject(job, update, _command_after_final(job, update["job_status"]))
+        if job.state in OVER:
+            return _reject(job, update, DONE)
         _store(job, update)
         return job.take_command()
 

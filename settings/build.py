@@ -16,6 +16,7 @@ from settings.handover import Asked, FileNames, Handover, decide
 from settings.log_target import FORM, PROTOCOLS, read_log_target
 from settings.server import DEFAULT_SERVER, server_url
 from settings.settings import Limits, Settings, Tuning
+from settings.traces import trace_url
 from settings.unbuilt import warnings_for
 from settings.values import Overrides, count, seconds, yes_no
 
@@ -31,11 +32,13 @@ _TAKEN_OVER = (
     "debug",
     "no_pilot_log",
     "check_cvmfs",
+    "pod",
     "port",
     "server_api",
     "update_server",
     "worker_status",
     "verify_proxy",
+    "verify_payload_proxy",
     "token_renewal",
     "getjob_requests",
     "allow_same_user",
@@ -43,6 +46,8 @@ _TAKEN_OVER = (
     "resource_type",
     "use_realtime_logging",
     "realtime_logname",
+    "use_rucio_traces",
+    "rucio_host",
 )
 #: The same, for paths, which are made absolute.
 _PATHS = (
@@ -99,7 +104,9 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
         warnings=warnings_for(given) + _unused(config.unused) + _log_server(given, config),
     )
     made = Settings(**_with_report_file(values, launch))
-    server_url(made)  # a URL that cannot be used is told now, not at the first call
+    # A URL that cannot be used is told now, not at the first call.
+    server_url(made)
+    trace_url(made)
     return made
 
 

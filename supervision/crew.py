@@ -67,6 +67,7 @@ class ProcessCrew:
                 guardian=self._guardian,
             )
         )
+        self._bus.expect(role, incarnation, process.pid)
         identity = identify(process.pid)
         self._alive[role, incarnation] = (process, open_pidfd(identity) if identity else None)
 

@@ -25,6 +25,7 @@ from host.clock import Now, now, wait_ms
 from host.processes import Identity, open_pidfd
 from ipc.bus import Address, Bus
 from jobs.journal import Journal
+from jobs.record import Plan
 from supervision.bulletin import Bulletin
 from supervision.crew import Crew
 from supervision.guardian import Watchman
@@ -78,6 +79,11 @@ class Loop:
         if self._guardian_fd is not None:
             os.close(self._guardian_fd)
         return self._pilot.exit_code
+
+    def held_jobs(self) -> list[Plan]:
+        """Return the plans of the jobs that are left for a later pilot."""
+        dossiers = self._pilot.ledger.dossiers.values()
+        return [dossier.plan for dossier in dossiers if dossier.plan is not None]
 
     def has_jobs(self) -> bool:
         """Tell whether the ledger holds jobs that a later pilot must finish."""

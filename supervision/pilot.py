@@ -13,6 +13,7 @@ import zmq
 from core.state import Pilot
 from host import kernel
 from host.processes import Identity, identify
+from host.secret_files import remove_renewed
 from ipc.bus import Bus
 from jobs.journal import Journal, JournalError
 from jobs.ledger import Ledger, inherited, reopened
@@ -24,6 +25,7 @@ from supervision.bulletin import Bulletin
 from supervision.crew import Crew, ProcessCrew, ThreadCrew
 from supervision.guardian import CRASHED, Watchman
 from supervision.launcher import title_setter
+from supervision.leftovers import remove_job_secrets
 from supervision.logs import also_log, begin_log
 from supervision.loop import GUARDIAN_GONE, Hull, Loop
 from supervision.place import (
@@ -98,9 +100,7 @@ def _open_journal(place: Place) -> tuple[Place, Journal]:
         return other, Journal(other.journal)
 
 
-def _sail(
-    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
-) -> int:
+def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int) -> int:
     log = logging.getLogger("supervisor")
     if guardian is None:
         return CRASHED
@@ -134,9 +134,7 @@ def _sail(
     bulletin = Bulletin(context, run_dir)
     log_path = None if settings.no_pilot_log else place.log
     crew: Crew = (
-        ThreadCrew(bus, settings, context, guardian)
-        if threads
-        else ProcessCrew(bus, settings, log_path, guardian)
+        ThreadCrew(bus, settings, context, guardian) if threads else ProcessCrew(bus, settings, log_path, guardian)
     )
     log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
     for warning in () if resumed else settings.warnings:
@@ -163,6 +161,8 @@ def _sail(
     else:
         if not loop.has_jobs():
             vacate(place.room)
+        remove_renewed(place.main_dir)
+        remove_job_secrets(loop.held_jobs())
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:

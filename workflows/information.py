@@ -122,7 +122,12 @@ def overrides_of(settings: Settings) -> dict[str, object]:
 
 
 def life_limit_s(hunt: Hunt, settings: Settings) -> float:
-    """Return how long the pilot may live, in seconds from its start: the queue's maxtime, else its own option (10)."""
+    """Return how long the pilot may live, in seconds from its start: the queue's maxtime, else its own option (10).
+
+    In a pod only the option counts.
+    """
+    if settings.pod:
+        return settings.lifetime_s
     limit_s = _plain_queue(hunt.queue_text, settings.queue).max_time_s if hunt.queue_text else 0
     return min(float(limit_s), settings.lifetime_s) if limit_s else settings.lifetime_s
 

@@ -34,12 +34,11 @@ def log_stream(job: JobDefinition, queue: Queue, settings: Settings) -> LogStrea
     found = next((target for text in named if (target := read_log_target(text))), None)
     if found is None:
         return None
-    stream = replace(_stream(found, job, settings, environment), dormant=not wanted)
-    return _with_files(stream, job, queue, environment)
+    stream = _with_files(_stream(found, job, settings, environment), job, queue, environment)
+    return with_secrets(replace(stream, dormant=not wanted), dict(job.pilot_secrets))
 
 
 def _stream(target: LogTarget, job: JobDefinition, settings: Settings, environment: Mapping[str, str]) -> LogStream:
-    secrets = dict(job.pilot_secrets)
     period = environment.get("LOKI_PERIOD", "")
     return LogStream(
         kind=target.kind,
@@ -49,9 +48,13 @@ def _stream(target: LogTarget, job: JobDefinition, settings: Settings, environme
         period_s=_period_s(period) if target.kind == "loki" else _PERIOD_S,
         labels=_labels(job, settings),
         stream_labels=tuple(key.strip() for key in environment.get("LOKI_LABELKEYS", "").split(",") if key.strip()),
-        user=secrets.get(f"{target.kind}_login", ""),
-        password=secrets.get(f"{target.kind}_password", ""),
     )
+
+
+def with_secrets(stream: LogStream, secrets: Mapping[str, str]) -> LogStream:
+    """Return where lines go, with user and password from the pilot's secrets: the only use there is for them."""
+    user, password = (secrets.get(f"{stream.kind}_{name}", "") for name in ("login", "password"))
+    return replace(stream, user=user, password=password)
 
 
 def _with_files(stream: LogStream, job: JobDefinition, queue: Queue, environment: Mapping[str, str]) -> LogStream:

@@ -10,14 +10,26 @@ from core import life
 from core.events import Heard
 from ipc.schema import (
     AcquireJob,
+    CleanedUp,
+    CleanUp,
     FetchQueue,
     JobAcquired,
     LimitExceeded,
+    LogTransferred,
     NoJob,
     Observed,
+    PayloadEnded,
     Prepared,
     PrepareJob,
     QueueFetched,
+    RunPayload,
+    SendUpdate,
+    Staged,
+    StageIn,
+    StageOut,
+    TransferLog,
+    TransferredFile,
+    UpdateAnswered,
     Watch,
 )
 from jobs.ledger import inherited
@@ -211,3 +223,36 @@ def test_a_new_pilot_asks_for_no_job_while_a_dead_ones_is_cleaned_away_and_does_
     second.pilot = _without_jobs(second.pilot)
     second.wait(0.0)
     assert len(asked(second)) == 1
+
+
+def life_of_a_job(rig):
+    """Bring the job that was just received to its end, with all of its updates taken."""
+    log = TransferredFile(lfn="log", kind="log", status="transferred")
+    rig.done(PrepareJob, Prepared())
+    rig.done(StageIn, Staged(files=()))
+    rig.done(RunPayload, PayloadEnded(exit_code=0, signal=0, error_code=0, error_diag=""))
+    rig.done(StageOut, Staged(files=()))
+    rig.done(TransferLog, LogTransferred(file=log))
+    while rig.ledger.outbox:
+        rig.done(SendUpdate, UpdateAnswered(stored=True))
+    rig.done(CleanUp, CleanedUp())
+
+
+def test_h052_a_job_that_was_dealt_with_is_not_run_again(monkeypatch):
+    """Nor by a supervisor that came later; another attempt of it is another job."""
+    monkeypatch.setattr(life, "make_plan", plan)
+    rig = rig_with(getjob_requests=9, getjob_failures=9)
+    rig.done(AcquireJob, JobAcquired(definition=JOB))
+    life_of_a_job(rig)
+    assert not rig.ledger.jobs
+    for again in (JOB, JOB.replace("}", ', "x": 1}')):
+        rig.wait(200.0)
+        rig.done(AcquireJob, JobAcquired(definition=again))
+        assert not rig.ledger.jobs
+    later = Rig(Settings(queue="Q", tuning=PATIENT), ledger=replace(inherited(rig.ledger), began_wall=1e9))
+    later.done(FetchQueue, QueueFetched(queue_text=QUEUE_TEXT, storage_text="{}"))
+    later.done(AcquireJob, JobAcquired(definition=JOB))
+    assert not later.ledger.jobs
+    rig.wait(200.0)
+    rig.done(AcquireJob, JobAcquired(definition=JOB.replace('"attemptNr": 1', '"attemptNr": 2')))
+    assert list(rig.ledger.jobs) == ["5.2"]

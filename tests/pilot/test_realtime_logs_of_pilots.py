@@ -1,5 +1,6 @@
 """Real-time logs of whole pilots: the server gets the payload's lines, and its troubles change nothing."""
 
+import base64
 import socket
 import ssl
 import sys
@@ -137,3 +138,32 @@ def test_a_log_server_in_trouble_does_no_harm(sandbox, trouble):
         if trouble == "drips":
             wait_until(lambda: logs.refused, 20, "no request")
         ends(run, job_id)
+def test_secrets_in_an_answer_replace_those_of_the_job(sandbox):
+    """The lines before go out with the old user, those after with the new one (panda-protocol 3.9)."""
+    with LogServer() as logs, PilotRun(sandbox) as run:
+        payload = {"stdout_lines": 50, "until": str(run.payload_end)}
+        first = {"logstash_login": "old", "logstash_password": "p1"}
+        last = "; rc=$?; echo the last line; exit $rc"
+        (job_id,) = sandbox.make_jobs(1, payload=payload, extra_args=last, fields={"pilotSecrets": first})
+        sandbox.set_queue(catchall=f"logging=logstash;{logs.url},loggingfile=payload.stdout")
+        (run.home / "pilot.cfg").write_text("[Pilot]\nheartbeat = 1\n")
+        run.start(environment={"HARVESTER_PILOT_CONFIG": str(run.home / "pilot.cfg")})
+        wait_until(lambda: len(logs.lines()) >= 50, 20, "no lines")
+        assert users(logs) == {"old:p1"}
+        second = {"logstash_login": "new", "logstash_password": "p2"}
+        sandbox.command(job_id, "NULL", pilot_secrets=second)
+        run.wait_log("the server gave new secrets")
+        seen = len(logs.pushes)
+        run.payload_end.touch()
+        assert run.wait_exit() == 0, run.story()
+        run.assert_final(job_id, "finished", 0)
+        assert users(logs, seen) == {"new:p2"}
+        assert logs.lines()[-1] == "the last line"
+        assert "p2" not in run.log()
+        run.assert_clean()
+
+
+def users(logs, since=0):
+    """Return "user:password" of all pushes."""
+    words = [headers.get("Authorization", " ").split()[1] for _, headers, _ in logs.pushes[since:]]
+    return {base64.b64decode(word).decode() for word in words}

@@ -81,6 +81,7 @@ def test_the_pilots_life(maxtime, option, life):
     hunt = Hunt(queue_text=f'{{"nickname": "Q", "maxtime": {maxtime}}}')
     assert life_limit_s(hunt, Settings(queue="Q", lifetime_s=option)) == life
     assert life_limit_s(Hunt(), Settings(queue="Q", lifetime_s=option)) == option
+    assert life_limit_s(hunt, Settings(queue="Q", lifetime_s=option, pod=True)) == option
 
 
 def stream_of(catchall="", *, environment=(), job=None, **fields):

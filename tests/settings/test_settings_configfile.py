@@ -30,6 +30,8 @@ def configured(tmp_path):
         ("Pilot", "free_space_limit = 3 GB", lambda s: s.limits.free_space_bytes, 3 * 1024**3),
         ("Pilot", "free_space_limit_running = 512 MB", lambda s: s.limits.free_space_running_bytes, 512 * 1024**2),
         ("Pilot", "looping_limit_default = 100", lambda s: s.limits.looping_limit_s, 100.0),
+        ("Pilot", "local_size_limit_stdout = 100", lambda s: s.limits.stdout_bytes, 100 * 1024),
+        ("Pilot", "maximum_output_file_size = 5 GB", lambda s: s.limits.output_file_bytes, 5 * 1024**3),
         ("Information", "queuedata_url = http://h/{pandaqueue}", lambda s: s.queuedata_url, "http://h/{pandaqueue}"),
         ("Information", "storages_url = http://h/s", lambda s: s.storagedata_url, "http://h/s"),
         ("Bulkhead", "beat_s = 2", lambda s: s.tuning.beat_s, 2.0),

@@ -353,5 +353,3 @@ def _result(task: Any) -> Any:
     if isinstance(task, Pulse):
         return Pulsed()
     return Prepared() if isinstance(task, PrepareJob) else CleanedUp()
-
-

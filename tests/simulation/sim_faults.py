@@ -40,6 +40,8 @@ KINDS: dict[str, float] = {
     "tobekilled": 0.03,
     "bad attempt number": 0.02,
     "closed by the server": 0.03,
+    "no word on the job": 0.2,
+    "no proxy to give": 0.2,
     "command nocleanup": 0.05,
     "command unknown": 0.05,
     "command debug": 0.1,

@@ -13,6 +13,7 @@ from errors.exceptions import JobError
 from ipc.schema import (
     CleanUp,
     Copy,
+    FetchProxy,
     PrepareJob,
     RunPayload,
     StageIn,
@@ -162,6 +163,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
         else None,
         watch=Watch(job_id=job_id, job_dir=job_dir, control_dir=control_dir, wall_limit_s=settings.lifetime_s),
         clean=CleanUp(root=main_dir, paths=(job_dir, control_dir)),
+        proxy=FetchProxy(path=f"{job_dir}/proxy", role="sim", least_s=1.0) if job_id % 4 == 0 else None,
     )
 
 

@@ -10,12 +10,16 @@ from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AskJobStatus,
     CheckIdentity,
     Failed,
+    FetchProxy,
     FetchQueue,
     IdentityChecked,
     JobAcquired,
+    JobStatusTold,
     NoJob,
+    ProxyFetched,
     QueueFetched,
     SendUpdate,
     UpdateAnswered,
@@ -72,10 +76,14 @@ class Server:
             self.down_until = t + self.faults.rng.choice((2.0, 20.0, 120.0, 400.0))
         return t < self.down_until or self.down_for_good
 
-    def handle(self, task: FetchQueue | AcquireJob | SendUpdate | CheckIdentity) -> Answer:
+    def handle(self, task: FetchQueue | AcquireJob | SendUpdate | CheckIdentity | FetchProxy | AskJobStatus) -> Answer:
         """Do the work of a request that arrived."""
         if isinstance(task, CheckIdentity):
             return IdentityChecked()
+        if isinstance(task, FetchProxy):
+            return ProxyFetched(present=not self.faults.hit("no proxy to give"))
+        if isinstance(task, AskJobStatus):
+            return self._status(task.job_id)
         if isinstance(task, FetchQueue):
             return self._describe()
         if isinstance(task, AcquireJob):
@@ -108,6 +116,19 @@ class Server:
         job.reduced_only = self.faults.hit("full report refused")
         self.jobs[job_id] = self.last_given = job
         return JobAcquired(definition=job.text)
+
+    def _status(self, job_id: int) -> Answer:
+        if self.faults.hit("no word on the job"):
+            return failure(ErrorCode.COMMUNICATIONFAILURE, "the server does not say", retry=False)
+        job = self.jobs[job_id]
+        attempt_nr = job_id % 3
+        if job.bad:
+            return JobStatusTold(status="activated", attempt_nr=attempt_nr + 1)
+        if job.accepted:
+            return JobStatusTold(status=self.faults.rng.choice(("holding", "finished", "")), attempt_nr=attempt_nr)
+        if not job.settled and self.faults.hit("closed by the server"):
+            job.closed = True
+        return JobStatusTold(status="failed" if job.closed else "running", attempt_nr=attempt_nr)
 
     def _update(self, body: dict[str, Any], *, final: bool) -> Answer:
         job = self.jobs[body["job_id"]]

@@ -36,6 +36,7 @@ from supervision.recovery import _merged
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1)
 TRAIL = 40
 _WALL = 1.8e9
+_MAX_SUSPENSIONS = 100
 _MAX_PILOTS = 6
 _FAULTY_PILOTS = 3
 _GUARDIAN_BURST = 5
@@ -76,6 +77,7 @@ class World:
         self.not_ended: set[str] = set()
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
+        self.suspensions = 0
         self.poisoned: dict[str, bool] = {}
         self.committed = Ledger()
         self.directory = tempfile.TemporaryDirectory() if journal else None
@@ -400,7 +402,10 @@ class World:
                     self.at(self.settings.tuning.orphan_grace_s, self.end_payload, payload, result)
 
     def _suspend(self) -> None:
-        """Let everything stand still; the clock goes on."""
+        """Let everything stand still; the clock goes on. Not for ever: each time a hung worker is forgiven (P96)."""
+        self.suspensions += 1
+        if self.suspensions > _MAX_SUSPENSIONS:
+            return
         gap_s = self.rng.choice((3.0, 60.0, 7200.0))
         self.t += gap_s
         self.heap = [(at + gap_s, number, act, arguments) for at, number, act, arguments in self.heap]
@@ -469,4 +474,3 @@ def _signal_event(number: int) -> SignalArrived:
 def run_seed(seed: int, tally: Tally, **rides: bool) -> None:
     """Simulate one seed; `rides` are the costly checks that go along: journal, round_trip, whole (the real plans)."""
     World(seed, tally, **rides).run()
-

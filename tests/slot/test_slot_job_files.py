@@ -13,7 +13,8 @@ from ipc.schema import AcquireJob
 from jobs.ledger import fingerprint
 from settings.handover import FileNames, Handover
 from slot import job_files
-from slot.job_files import definition_of, take_job
+from slot.job_files import take_job
+from slot.job_lists import definition_of
 
 JOB = {"PandaID": 7, "attemptNr": 1, "transformation": "true"}
 

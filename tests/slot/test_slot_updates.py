@@ -107,6 +107,15 @@ def test_the_final_update_tells_of_files_that_are_there(settings, tmp_path):
     assert before == {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "heartbeat.json"}
 
 
+def test_an_upload_to_an_object_store_goes_by_way_of_rucio_and_may_fail(settings, tmp_path):
+    (tmp_path / "log.tgz").write_text("l")
+    report = {"log.tgz": {"fsize": 1, "adler32": "006d006d", "surl": "s3://os:443/b/log.tgz", "endpoint": "OS"}}
+    _send(settings, "log.tgz", job_status="failed", job_output_report=json.dumps(report))
+    host = "rucio://rucio-lb-prod.cern.ch;failureallowed=yes"
+    line = f"log.tgz {host}/objectstores/s3+rucio://os:443/b/log.tgz/OS/write\n"
+    assert (tmp_path / "output.list").read_text() == line
+
+
 @pytest.mark.parametrize("report", ["", "{", "[]", '{"a": 1}', '{"a": {}}'])
 def test_odd_reports_leave_no_dump(settings, tmp_path, report):
     _send(settings, job_status="failed", job_output_report=report)
@@ -175,9 +184,7 @@ def test_case_59_maps_join_the_report(tmp_path, report, kept):
 
 def test_case_57_both_kill_files_at_home_and_at_the_access_point(settings, tmp_path):
     (tmp_path / "ap").mkdir()
-    far = Settings(
-        queue="Q", home=str(tmp_path), handover=Handover(harvester=True, access_point=str(tmp_path / "ap"))
-    )
+    far = Settings(queue="Q", home=str(tmp_path), handover=Handover(harvester=True, access_point=str(tmp_path / "ap")))
     life.end(far, 0, 0.0, jobs_left=False)
     kills = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("kill_worker*")}
     assert kills == {"kill_worker", "kill_worker.json", "ap/kill_worker", "ap/kill_worker.json"}

@@ -27,6 +27,7 @@ class TreeSample:
     """What the payload's processes use in one moment; memory in kB, -1 where it was not read.
 
     `io_bytes` is what went through any call, `io` the four figures of IO_KINDS, () when they were not read.
+    `another`: the first sample of a process that follows one that was seen; its totals begin anew.
     """
 
     age_s: float
@@ -38,6 +39,7 @@ class TreeSample:
     rss_kb: int = -1
     vmem_kb: int = -1
     swap_kb: int = -1
+    another: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ class DirectorySample:
 class Sample:
     """One look: `tree` None when there is no payload (yet, or any more), `free_disk_bytes` -1 when not known.
 
-    `outputs` are (size, time) of the files that the payload writes to all the time, `own` is what its tools say.
+    `outputs` are (size, time) of what the payload writes to all the time: stdout, stderr, then the job's outputs. `own`
+    is what its tools say.
     `kill_file`: somebody asks for the payload's end.
     """
 
@@ -135,6 +138,8 @@ def absorb(state: State, sample: Sample) -> State:
     tree = sample.tree
     if tree is None:
         return replace(state, silence_s=0.0, seen=seen, processes=0, tree_cpu_s=-1.0, io_bytes=-1, tree_io=())
+    if tree.another:
+        state = replace(state, tree_cpu_s=0.0, io_bytes=0, tree_io=(0,) * len(IO_KINDS))
     # The sum over the tree falls when a process goes without being waited for; what it used stays counted.
     known = state.tree_cpu_s >= 0
     used_s = max(0.0, tree.cpu_s - state.tree_cpu_s) if known else max(0.0, tree.cpu_s - state.cpu_s)
@@ -249,6 +254,8 @@ def _limits(state: State, watch: Watch, sample: Sample) -> list[tuple[str, int, 
     """Return (name, code, holds, detail) of each limit."""
     running = sample.tree is not None
     free = sample.free_disk_bytes
+    sizes = [size for size, _ in sample.outputs]
+    stdout_bytes, largest_bytes = max(sizes[:1], default=0), max(sizes[2:], default=0)
     return [
         (
             "free disk",
@@ -261,6 +268,24 @@ def _limits(state: State, watch: Watch, sample: Sample) -> list[tuple[str, int, 
             ErrorCode.USERDIRTOOLARGE,
             not watch.work_dir_bytes or state.size_bytes <= watch.work_dir_bytes,
             f"{state.size_bytes} bytes, limit {watch.work_dir_bytes}",
+        ),
+        (
+            "memory",
+            ErrorCode.PAYLOADEXCEEDMAXMEM,
+            not watch.memory_kb or not running or state.pss.peak_kb <= watch.memory_kb,
+            f"PSS of {state.pss.peak_kb} kB twice in a row, limit {watch.memory_kb} kB",
+        ),
+        (
+            "stdout",
+            ErrorCode.STDOUTTOOBIG,
+            not watch.stdout_bytes or not running or stdout_bytes <= watch.stdout_bytes,
+            f"{stdout_bytes} bytes, limit {watch.stdout_bytes}",
+        ),
+        (
+            "output size",
+            ErrorCode.OUTPUTFILETOOLARGE,
+            not watch.output_bytes or not running or largest_bytes <= watch.output_bytes,
+            f"{largest_bytes} bytes, limit {watch.output_bytes}",
         ),
         (
             "wall time",

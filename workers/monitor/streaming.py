@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from errors.redaction import redact
 from host.clock import Now
 from host.files import read_bounded
 from ipc.schema import Inspect, LogStream, Watch
 from workers.monitor.followed import Followed
-from workers.monitor.redaction import redact
 
 _log = logging.getLogger("monitor")
 
@@ -46,10 +46,10 @@ class Stream:
         self._stream = stream
         self._job_id = task.job_id
         self._file = Followed(Path(task.job_dir), stream.file, stream.fallback, stream.patience_s)
-        self._note = Path(task.control_dir) / (f"realtime.{number}.json" if number else _NAME)
+        self.note = Path(task.control_dir) / (f"realtime.{number}.json" if number else _NAME)
         self._pusher = Pusher(stream, ca_path)
         self._descriptor = -1
-        self._noted = _noted(self._note)
+        self._noted = _noted(self.note)
         self._taken = 0
         self._under_way = 0
         self._sent_at = 0.0
@@ -92,7 +92,7 @@ class Stream:
         if not trouble:
             self._taken = self._under_way
             with contextlib.suppress(OSError):
-                self._note.write_text(json.dumps({"taken": self._taken, "file": str(self._file.path)}))
+                self.note.write_text(json.dumps({"taken": self._taken, "file": str(self._file.path)}))
 
     def _send(self, moment: Now) -> bool:
         """Hand the next batch to the pusher; False when there is none, or its server does not take any at the end."""
@@ -156,15 +156,21 @@ class Streams:
         self._streams: dict[str, list[Stream]] = {}
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
-        """Follow the files of a Watch, if it names any; dormant ones wait to be woken."""
-        if task.stream is not None and task.stream.dormant:
+        """Follow the files of a Watch, if it names any; dormant ones wait to be woken, if they are not followed yet."""
+        if task.stream is None:
+            return
+        streams = (task.stream, *(replace(task.stream, file=name, fallback="") for name in task.stream.more_files))
+        new = [Stream(task, stream, self._ca_path, moment, number) for number, stream in enumerate(streams)]
+        notes = {stream.note for stream in new}
+        others = [other for other, old in self._streams.items() if notes & {stream.note for stream in old}]
+        if task.stream.dormant and not others:
             self._dormant[lease] = task
-        elif task.stream is not None:
-            others = [replace(task.stream, file=name, fallback="") for name in task.stream.more_files]
-            self._streams[lease] = [
-                Stream(task, stream, self._ca_path, moment, number)
-                for number, stream in enumerate((task.stream, *others))
-            ]
+            return
+        for other in others:
+            # The same files with other secrets: what is left of them is the new one's.
+            for stream in self._streams.pop(other):
+                stream.close()
+        self._streams[lease] = new
 
     def wake(self, look: Inspect, moment: Now) -> None:
         """Begin the dormant stream of the job that is looked into; a tail's own file is the one to follow."""

@@ -38,9 +38,7 @@ class ResourceType:
     max_mb_per_core: int | None = None
 
 
-def get_job_status(
-    settings: Settings, job_ids: Sequence[int], *, dialect: str = "v1"
-) -> Call[tuple[JobStatus, ...]]:
+def get_job_status(settings: Settings, job_ids: Sequence[int], *, dialect: str = "v1") -> Call[tuple[JobStatus, ...]]:
     """Return the call that brings the states of jobs, in the order of their ids; of use after a restart."""
     if dialect == "legacy":
         arguments: dict[str, object] = {"job_ids": " ".join(map(str, job_ids))}
@@ -184,7 +182,10 @@ def _read_debug_v1(reply: Reply) -> bool | Failure:
 def _read_debug_legacy(reply: Reply) -> bool | Failure:
     if isinstance(reply, Lost) or reply.status != 200:
         return _refused(reply)
-    return _switched(reply.body[:400].decode("utf-8", "replace").strip().strip('"'))
+    text = reply.body[:400].decode("utf-8", "replace").strip().strip('"')
+    if not text or text.startswith("<"):
+        return garbage("an HTML or XML page" if text else "an empty body")
+    return _switched(text)
 
 
 def _switched(message: Any) -> bool | Failure:

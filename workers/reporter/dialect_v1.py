@@ -15,6 +15,7 @@ from workers.reporter.answers import (
     RETRYABLE_CODES,
     command_of,
     garbage,
+    pilot_secrets_of,
     refused_by_status,
     status_code,
 )
@@ -110,7 +111,8 @@ def read_update(reply: Reply) -> Outcome:
     message, data, refusal = opened
     if refusal is not None:
         return refusal
-    return UpdateAnswered(stored=True, command=command_of(data), message=message)
+    secrets = pilot_secrets_of(data)
+    return UpdateAnswered(stored=True, command=command_of(data), message=message, pilot_secrets=secrets)
 
 
 def _open(reply: Reply) -> tuple[str, dict[str, Any], Failure | None] | Failure:

@@ -6,7 +6,7 @@ from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
 from ipc.schema import KillPayload, PayloadKilled
-from workers.runner.control import forbid_start, look
+from workers.runner.control import forbid_start
 from workers.runner.ending import Ending
 from workers.runner.prepare import remove_secrets
 from workers.runner.watch import ProcessWatch
@@ -30,6 +30,11 @@ class Killing:
         self._forbidden = False
         self._job_dir = task.job_dir
 
+    @property
+    def control_dir(self) -> str:
+        """Whose payload it is."""
+        return str(self._control_dir)
+
     def _wake(self) -> None:
         self.look_at = 0.0
 
@@ -50,9 +55,9 @@ class Killing:
             if never:
                 self._done(())
                 return
-        facts = look(self._control_dir)
-        self._watch.add(facts.shim if facts.shim_alive else None)
-        self._watch.add(facts.payload if facts.payload_alive else None)
+        for facts in self._ending.facts():
+            self._watch.add(facts.shim if facts.shim_alive else None)
+            self._watch.add(facts.payload if facts.payload_alive else None)
         if self._ending.step(moment):
             self._done(self._ending.left)
         else:

@@ -317,6 +317,22 @@ def test_a_dormant_stream_begins_with_the_first_look(tmp_path):
         assert not list(job.streams.next_times()), "its Watch is over"
 
 
+def test_new_secrets_do_not_put_a_stream_to_sleep_again(tmp_path):
+    with LogServer() as server:
+        job = job_at(tmp_path, server.url, dormant=True, user="old")
+        look = Inspect(job_dir=str(job.dir), control_dir="/c", words=("newest",))
+        job.streams.wake(look, job.moment)
+        job.say("one\n")
+        job.until(lambda: server.lines() == ["one"])
+        other = replace(job.task, stream=replace(job.task.stream, user="new"))
+        job.streams.begin("another", other, job.moment)
+        job.streams.finish("lease", job.moment)
+        job.say("two\n")
+        job.until(lambda: server.lines()[1:] == ["two"])
+        users = [headers["Authorization"] for _, headers, _ in server.pushes]
+        assert users[0] != users[-1]
+
+
 def test_what_was_noted_of_another_file_does_not_count(tmp_path):
     with LogServer() as server:
         job = job_at(tmp_path, server.url, file="tmp.stdout*")

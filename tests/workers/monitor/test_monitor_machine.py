@@ -20,6 +20,7 @@ from workers.monitor.machine import (
     usage,
 )
 
+BIG = ((10_000, 0.0),) * 2
 WATCH = Watch(job_id=1, job_dir="/j", control_dir="/c")
 
 
@@ -112,6 +113,9 @@ def test_no_payload_no_silence():
         ({"wall_limit_s": 100.0}, State(wall_s=100.5), sample(tree=tree()), ErrorCode.REACHEDMAXTIME),
         ({"until_wall": 1.0}, State(until_boot_s=999.0), sample(), ErrorCode.REACHEDMAXTIME),
         ({"silence_limit_s": 100.0}, State(silence_s=100.0), sample(tree=tree()), ErrorCode.LOOPINGJOB),
+        ({"memory_kb": 100}, State(pss=Memory(peak_kb=101)), sample(tree=tree()), ErrorCode.PAYLOADEXCEEDMAXMEM),
+        ({"stdout_bytes": 9}, State(), sample(tree=tree(), outputs=((10, 0.0),)), ErrorCode.STDOUTTOOBIG),
+        ({"output_bytes": 9}, State(), sample(tree=tree(), outputs=(*BIG, (10, 0.0))), ErrorCode.OUTPUTFILETOOLARGE),
     ],
 )
 def test_each_limit_has_its_code_and_is_told_once(limit, state, one, code):
@@ -122,6 +126,19 @@ def test_each_limit_has_its_code_and_is_told_once(limit, state, one, code):
     assert codes(state, watch, one) == []
     if "until_wall" not in limit:
         assert codes(replace(state, passed=frozenset()), WATCH, one) == []
+
+
+def test_one_sample_of_much_memory_is_a_fork_and_no_proof():
+    big, small = (sample(tree=tree(pss_kb=size)) for size in (1000, 10))
+    watch = replace(WATCH, memory_kb=100)
+    assert codes(after(small, big, small), watch, small) == []
+    assert codes(after(small, big, big), watch, big) == [ErrorCode.PAYLOADEXCEEDMAXMEM]
+
+
+def test_sizes_of_outputs_that_may_be_large_are_not_told():
+    watch = replace(WATCH, stdout_bytes=100, output_bytes=100)
+    assert codes(State(), watch, sample(tree=tree(), outputs=((100, 0.0), (101, 0.0), (100, 0.0), (-1, 0.0)))) == []
+    assert codes(State(), watch, sample(tree=tree())) == []
 
 
 def test_limits_not_passed_are_not_told():

@@ -6,9 +6,9 @@ import pytest
 from log_rig import Job
 from log_server import LogServer
 
+from errors.redaction import redact
 from ipc.schema import LogStream
 from workers.monitor.log_bodies import http_body
-from workers.monitor.redaction import redact
 from workers.monitor.streaming import BATCH_BYTES, BEHIND_BYTES
 
 PUSH = "/loki/api/v1/push"

@@ -47,7 +47,7 @@ def proxy(path, left_s, name="pilot"):
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=-1), True, 1177),
         (Ends(kind=CERTIFICATE, ends_wall=2401), False, 0),
         (Ends(kind=CERTIFICATE, ends_wall=2399), False, 1373),
-        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1177),
+        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1370),
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, limited=True), False, 1177),
         (Ends(kind=CERTIFICATE, code=1380, note="arcproxy"), True, 1380),
         (Ends(kind=TOKEN), True, 0),
@@ -252,7 +252,7 @@ def test_a_place_that_cannot_be_written_and_the_renewed_token_counts_all_the_sam
     monkeypatch.setattr(identity_check, "write_secret", only_own)
     work = place / "work"
     work.mkdir()
-    with RawServer(says(granted(new) )) as server:
+    with RawServer(says(granted(new))) as server:
         settings = settings_for(server.url, place, workdir=str(work))
         environ = environ_of(place, PANDA_AUTH_TOKEN_KEY="key")
         assert ask(settings, environ, RENEW).renewed
