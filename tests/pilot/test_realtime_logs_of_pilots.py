@@ -138,6 +138,8 @@ def test_a_log_server_in_trouble_does_no_harm(sandbox, trouble):
         if trouble == "drips":
             wait_until(lambda: logs.refused, 20, "no request")
         ends(run, job_id)
+
+
 def test_secrets_in_an_answer_replace_those_of_the_job(sandbox):
     """The lines before go out with the old user, those after with the new one (panda-protocol 3.9)."""
     with LogServer() as logs, PilotRun(sandbox) as run:
