@@ -118,6 +118,21 @@ def test_pull_tells_harvester_the_ids(sandbox, pilot, tmp_path):
     assert (pilot.home / "pandaIDs.out").read_text() == f"{job_id}\n"
 
 
+def test_what_harvester_packs_of_a_killed_worker_holds_no_secret_of_ours(sandbox, pilot, tmp_path):
+    """Its messenger makes a log of all *.log, *.txt, *.xml, *.json and log* files of the access point."""
+    use_mv(sandbox)
+    fields = {"secrets": json.dumps({"KEY": "canary"})}
+    (definition,) = make_jobs(sandbox, transform="work.py", payload={"until": str(pilot.payload_end)}, fields=fields)
+    harvester = Messenger(tmp_path / "point")
+    harvester.feed(definition)
+    start_in(pilot, harvester.point, *_push(harvester.point))
+    wait_until(lambda: harvester.attributes().get("jobStatus") == "running", 20, "no attributes")
+    pilot.kill_all()
+    found = [path for ending in ("*.log", "*.txt", "*.xml", "*.json", "log*") for path in harvester.point.rglob(ending)]
+    telling = [path.name for path in found if path.is_file() and b"canary" in path.read_bytes()]
+    assert telling in ([], ["panda_secrets.json"])  # the payload's own file, which it finds by this name
+
+
 @pytest.mark.parametrize("role", ["reporter", "supervisor"])
 def test_deaths_while_a_pushed_job_runs(sandbox, pilot, tmp_path, role):
     use_mv(sandbox)
