@@ -7,6 +7,7 @@ there again: ARC starts a failed job anew in its old directory.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import time
@@ -29,6 +30,8 @@ _LOG = logging.getLogger("reporter")
 _LOOK_AGAIN_S = 2.0
 _BROKEN_TRIES, _BROKEN_PAUSE_S = 3, 2.0
 _MAX_IDS = 10_000
+#: What no waiting mends: no regular file or one that is too large (no number), no right to read it, a loop of links.
+_NEVER = frozenset({None, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
 #: Members of a definition that stay in the pilot's own room.
 _SECRETS = frozenset({"secrets", "pilotSecrets", "pandaProxySecretKey"})
 
@@ -40,8 +43,8 @@ def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) ->
     asked.
 
     Raises:
-        JobError: 1402, the file is still broken after 6 s; it stays where it is.
-        OSError: the file cannot be read, kept or removed.
+        JobError: 1402, the file is still broken after 6 s, or is none that may be read; it stays where it is.
+        OSError: the file cannot be read for the moment, kept or removed.
     """
     deadline = time.monotonic() + wait_s
     with DirectoryWatch(sorted({str(Path(place).parent) for place in handover.definition_files})) as watch:
@@ -128,7 +131,12 @@ def _read(path: Path, watch: DirectoryWatch) -> tuple[bytes, str]:
     """Return a file and its definition; who writes it may not have finished, so a broken one is read again."""
     deadline = time.monotonic() + _BROKEN_TRIES * _BROKEN_PAUSE_S
     while True:
-        raw = read_regular(path, MAX_BYTES)
+        try:
+            raw = read_regular(path, MAX_BYTES)
+        except OSError as error:
+            if error.errno in _NEVER:
+                raise JobError(ErrorCode.BADJOBDEFINITION, f"job file: {error}") from error
+            raise
         try:
             return raw, definition_of(raw)
         except DefinitionError as error:

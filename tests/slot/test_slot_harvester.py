@@ -133,6 +133,24 @@ def test_what_harvester_packs_of_a_killed_worker_holds_no_secret_of_ours(sandbox
     assert telling in ([], ["panda_secrets.json"])  # the payload's own file, which it finds by this name
 
 
+@pytest.mark.parametrize("role", ["stager", "runner", "monitor"])
+def test_hpc_18_the_workers_heartbeat_goes_on_while_another_worker_hangs(sandbox, pilot, tmp_path, role):
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox, transform="work.py", payload={"until": str(pilot.payload_end)})
+    harvester = Messenger(tmp_path / "point")
+    harvester.feed(definition)
+    start_in(pilot, harvester.point, *_push(harvester.point), worker_heartbeat_s=0.5)
+    wait_until(lambda: harvester.attributes().get("jobStatus") == "running", 20, "no attributes")
+    beat = harvester.point / "worker_heartbeat.json"
+    pilot.kill(role, signal.SIGSTOP)
+    for _ in range(3):
+        last = beat.stat().st_mtime_ns
+        wait_until(lambda last=last: beat.stat().st_mtime_ns > last, 5, "no heartbeat")
+    pilot.payload_end.touch()
+    assert pilot.wait_exit() == 0
+    assert harvester.attributes()["jobStatus"] == "finished"
+
+
 @pytest.mark.parametrize("role", ["reporter", "supervisor"])
 def test_deaths_while_a_pushed_job_runs(sandbox, pilot, tmp_path, role):
     use_mv(sandbox)

@@ -154,11 +154,15 @@ def test_jobs_in_directories_of_their_own(place):
     assert json.loads(place.take())["PandaID"] == 7
 
 
-def test_a_fifo_or_directory_in_the_place_of_a_job_does_not_hang(place):
+def test_h071_a_fifo_or_directory_in_the_place_of_a_job_does_not_hang(place):
     os.mkfifo(place.file)
-    with pytest.raises(OSError, match="regular"):
+    with pytest.raises(JobError, match="regular"):
         place.take()
     place.file.unlink()
     Path(place.file).mkdir()
-    with pytest.raises(OSError, match="regular"):
+    with pytest.raises(JobError, match="regular"):
+        place.take()
+    place.file.rmdir()
+    place.file.symlink_to(place.file)
+    with pytest.raises(JobError, match="symbolic links"):
         place.take()
