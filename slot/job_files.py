@@ -24,6 +24,7 @@ from jobs.definition_error import DefinitionError
 from jobs.ledger import fingerprint
 from settings.handover import Handover
 from slot.job_lists import definition_of, without_first
+from slot.turnover import Turnover
 
 _LOG = logging.getLogger("reporter")
 #: A file system that tells no changes is looked at again after so long.
@@ -36,7 +37,7 @@ _NEVER = frozenset({None, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
 _SECRETS = frozenset({"secrets", "pilotSecrets", "pandaProxySecretKey"})
 
 
-def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) -> str:
+def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float, turnover: Turnover | None = None) -> str:
     """Return the next definition (JSON text of one flat object), "" when none comes within `wait_s`.
 
     Harvester is asked for a further job by the request file, which goes when a job is there; with `wait_s` 0 nobody is
@@ -54,6 +55,7 @@ def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) ->
             if definition or left_s <= 0:
                 return definition
             if task.number and handover.more_jobs:
+                (turnover or Turnover()).look(handover)
                 _request(handover)
             watch.wait(min(left_s, _LOOK_AGAIN_S))
 

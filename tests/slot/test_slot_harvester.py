@@ -72,8 +72,10 @@ def test_many_jobs_one_after_the_other_and_no_dump_is_lost(sandbox, pilot, tmp_p
     )
     for definition in definitions[1:]:
         wait_until(harvester.requested, 20, "no request for a further job")
+        (harvester.point / "jobReport.json").write_text('{"of": "the job before"}')
         harvester.feed(definition)
         wait_until(lambda d=definition: harvester.attributes().get("jobId") == d["PandaID"], 20, "it was not taken")
+        assert not (harvester.point / "jobReport.json").exists()
     assert pilot.wait_exit() == 0
     # Nobody read a dump in between: the one that is there tells of all jobs.
     dump = harvester.take_dump()

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,9 +13,10 @@ from errors.exceptions import JobError
 from ipc.schema import AcquireJob
 from jobs.ledger import fingerprint
 from settings.handover import FileNames, Handover
-from slot import job_files
+from slot import job_files, turnover
 from slot.job_files import take_job
 from slot.job_lists import definition_of
+from slot.turnover import Turnover
 
 JOB = {"PandaID": 7, "attemptNr": 1, "transformation": "true"}
 
@@ -166,3 +168,42 @@ def test_h071_a_fifo_or_directory_in_the_place_of_a_job_does_not_hang(place):
     place.file.symlink_to(place.file)
     with pytest.raises(JobError, match="symbolic links"):
         place.take()
+
+
+@pytest.fixture
+def shared(place, monkeypatch):
+    """An access point where the job before has said its last word, and who looks after it."""
+    monkeypatch.setattr(turnover, "_ROUND_S", 0.05)
+    place.handover = replace(place.handover, harvester_updates=True)
+    place.attributes = place.point / "worker_attributes.json"
+    place.dump = place.point / "event_status.dump.json"
+    place.attributes.write_text('{"jobStatus": "finished"}')
+    place.dump.write_text("{}")
+    place.turnover = Turnover()
+    return place
+
+
+def _wait_for_a_job(shared):
+    task = AcquireJob(request="{}", number=1)
+    assert take_job(shared.handover, shared.home, task, 0.1, shared.turnover) == ""
+    assert shared.request.exists()
+
+
+def test_attributes_of_the_job_before_go_when_harvester_has_read_them(shared):
+    for _ in range(2):
+        _wait_for_a_job(shared)
+    assert shared.attributes.exists()
+    read = shared.dump.rename(f"{shared.dump}.read")
+    _wait_for_a_job(shared)
+    assert shared.attributes.exists()  # taken, not yet acknowledged
+    read.rename(f"{read}.2026-01-01")
+    _wait_for_a_job(shared)
+    assert not shared.attributes.exists()
+
+
+def test_attributes_stay_when_harvester_may_not_have_read_them(shared):
+    """The dump was taken at once: perhaps in a round that had read the attributes before the last ones came."""
+    shared.dump.unlink()
+    for _ in range(2):
+        _wait_for_a_job(shared)
+    assert shared.attributes.exists()
