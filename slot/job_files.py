@@ -30,6 +30,7 @@ _LOG = logging.getLogger("reporter")
 #: A file system that tells no changes is looked at again after so long.
 _LOOK_AGAIN_S = 2.0
 _BROKEN_TRIES, _BROKEN_PAUSE_S = 3, 2.0
+_SETTLE_S = 0.2
 _MAX_IDS = 10_000
 #: What no waiting mends: no regular file or one that is too large (no number), no right to read it, a loop of links.
 _NEVER = frozenset({None, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
@@ -134,7 +135,7 @@ def _read(path: Path, watch: DirectoryWatch) -> tuple[bytes, str]:
     deadline = time.monotonic() + _BROKEN_TRIES * _BROKEN_PAUSE_S
     while True:
         try:
-            raw = read_regular(path, MAX_BYTES)
+            raw = _settled(path, watch)
         except OSError as error:
             if error.errno in _NEVER:
                 raise JobError(ErrorCode.BADJOBDEFINITION, f"job file: {error}") from error
@@ -145,6 +146,23 @@ def _read(path: Path, watch: DirectoryWatch) -> tuple[bytes, str]:
             if time.monotonic() >= deadline:
                 raise JobError(ErrorCode.BADJOBDEFINITION, f"job file {path}: {error.detail}") from error
         watch.wait(_BROKEN_PAUSE_S)
+
+
+def _settled(path: Path, watch: DirectoryWatch) -> bytes:
+    """Return a file that does not grow any more: url-encoded pairs that are cut look whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    raw = read_regular(path, MAX_BYTES)
+    while not raw.lstrip().startswith((b"{", b"[")):
+        deadline = time.monotonic() + _SETTLE_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            watch.wait(left_s)
+        before, raw = raw, read_regular(path, MAX_BYTES)
+        if raw == before:
+            break
+    return raw
 
 
 def _for_people(raw: bytes, definition: str) -> bytes:

@@ -89,6 +89,24 @@ def test_a_file_that_is_still_being_written_is_read_again(place):
     timer.join()
 
 
+def test_url_encoded_pairs_that_are_still_being_written_are_not_taken_for_whole(place):
+    """Cut at any place they can be read; Harvester's messenger writes them in several pieces."""
+    text = urlencode({**JOB, "jobPars": "x" * 100})
+    place.file.write_text(text[:30])
+    pieces = iter((text[:50], text[:90], text))
+    writing = threading.Event()
+
+    def write() -> None:
+        for piece in pieces:
+            writing.wait(0.1)
+            place.file.write_text(piece)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert json.loads(place.take())["jobPars"] == "x" * 100
+    writer.join()
+
+
 def test_taking_keeps_copies_and_removes_the_file(place):
     place.file.write_text(json.dumps({"7": JOB}))
     definition = place.take()
