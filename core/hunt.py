@@ -182,8 +182,12 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 
 
 def queue_again(turn: Turn, task: TaskRecord, diag: str) -> bool:
-    """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one."""
-    if task.failures + 1 >= _QUEUE_TRIES or turn.ledger.ending is not None:
+    """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one.
+
+    A pilot that tells nobody anything has them beside it, or never.
+    """
+    tries = 1 if turn.settings.handover.updates_to_files else _QUEUE_TRIES
+    if task.failures + 1 >= tries or turn.ledger.ending is not None:
         return False
     turn.say(logging.WARNING, f"the queue description was not obtained, it is asked for again: {diag}")
     put_off(turn, task, turn.settings.tuning.queue_pause_s * _one_to_three(turn, task.failures))

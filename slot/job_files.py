@@ -7,6 +7,7 @@ there again: ARC starts a failed job anew in its old directory.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import time
@@ -23,25 +24,29 @@ from jobs.definition_error import DefinitionError
 from jobs.ledger import fingerprint
 from settings.handover import Handover
 from slot.job_lists import definition_of, without_first
+from slot.turnover import Turnover
 
 _LOG = logging.getLogger("reporter")
 #: A file system that tells no changes is looked at again after so long.
 _LOOK_AGAIN_S = 2.0
 _BROKEN_TRIES, _BROKEN_PAUSE_S = 3, 2.0
+_SETTLE_S = 0.2
 _MAX_IDS = 10_000
+#: What no waiting mends: no regular file or one that is too large (no number), no right to read it, a loop of links.
+_NEVER = frozenset({None, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO})
 #: Members of a definition that stay in the pilot's own room.
 _SECRETS = frozenset({"secrets", "pilotSecrets", "pandaProxySecretKey"})
 
 
-def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) -> str:
+def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float, turnover: Turnover | None = None) -> str:
     """Return the next definition (JSON text of one flat object), "" when none comes within `wait_s`.
 
     Harvester is asked for a further job by the request file, which goes when a job is there; with `wait_s` 0 nobody is
     asked.
 
     Raises:
-        JobError: 1402, the file is still broken after 6 s; it stays where it is.
-        OSError: the file cannot be read, kept or removed.
+        JobError: 1402, the file is still broken after 6 s, or is none that may be read; it stays where it is.
+        OSError: the file cannot be read for the moment, kept or removed.
     """
     deadline = time.monotonic() + wait_s
     with DirectoryWatch(sorted({str(Path(place).parent) for place in handover.definition_files})) as watch:
@@ -51,6 +56,7 @@ def take_job(handover: Handover, home: Path, task: AcquireJob, wait_s: float) ->
             if definition or left_s <= 0:
                 return definition
             if task.number and handover.more_jobs:
+                (turnover or Turnover()).look(handover)
                 _request(handover)
             watch.wait(min(left_s, _LOOK_AGAIN_S))
 
@@ -128,13 +134,35 @@ def _read(path: Path, watch: DirectoryWatch) -> tuple[bytes, str]:
     """Return a file and its definition; who writes it may not have finished, so a broken one is read again."""
     deadline = time.monotonic() + _BROKEN_TRIES * _BROKEN_PAUSE_S
     while True:
-        raw = read_regular(path, MAX_BYTES)
+        try:
+            raw = _settled(path, watch)
+        except OSError as error:
+            if error.errno in _NEVER:
+                raise JobError(ErrorCode.BADJOBDEFINITION, f"job file: {error}") from error
+            raise
         try:
             return raw, definition_of(raw)
         except DefinitionError as error:
             if time.monotonic() >= deadline:
                 raise JobError(ErrorCode.BADJOBDEFINITION, f"job file {path}: {error.detail}") from error
         watch.wait(_BROKEN_PAUSE_S)
+
+
+def _settled(path: Path, watch: DirectoryWatch) -> bytes:
+    """Return a file that does not grow any more: url-encoded pairs that are cut look whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    raw = read_regular(path, MAX_BYTES)
+    while not raw.lstrip().startswith((b"{", b"[")):
+        deadline = time.monotonic() + _SETTLE_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            watch.wait(left_s)
+        before, raw = raw, read_regular(path, MAX_BYTES)
+        if raw == before:
+            break
+    return raw
 
 
 def _for_people(raw: bytes, definition: str) -> bytes:

@@ -18,6 +18,7 @@ from slot.dump import entries, local_path, write_dump
 
 _LOG = logging.getLogger("reporter")
 _FINAL = frozenset({"finished", "failed"})
+_REPORT = "jobReport.json"
 #: Object stores are written to by way of Rucio (volunteer-boinc-arc 2.2).
 _OBJECT_STORES = "rucio://rucio-lb-prod.cern.ch;failureallowed=yes/objectstores"
 _LIST_BYTES = 16 * 1024 * 1024
@@ -42,6 +43,9 @@ def write_update(settings: Settings, task: SendUpdate, wall: float) -> None:
     if body.get("job_status") in _FINAL:
         _leave_files(settings, task, body)
         body["meta_data"] = legacy.with_node_maps(str(body.get("meta_data") or ""), home)
+    elif settings.handover.harvester_updates:
+        # Harvester would tell the report of the job before as this one's.
+        (point_of(settings, body.get("job_id")) / _REPORT).unlink(missing_ok=True)
     if settings.handover.harvester_updates:
         write_attributes(settings, body, wall)
     write_heartbeat(home, body, wall)
@@ -88,7 +92,7 @@ def _leave_files(settings: Settings, task: SendUpdate, body: dict[str, Any]) -> 
         _LOG.warning("job=%s there is no file to tell Harvester of", body.get("job_id"))
     job_report = body.get("meta_data")
     if job_report:
-        write_atomic(folder / "jobReport.json", without_log_reports(str(job_report)))
+        write_atomic(folder / _REPORT, without_log_reports(str(job_report)))
 
 
 def _report(body: dict[str, Any]) -> dict[str, dict[str, object]]:

@@ -38,13 +38,17 @@ def queue_task(settings: Settings, main_dir: str) -> FetchQueue:
     local = settings.launch_dir.rstrip("/")
     base = f"{_cvmfs(settings)}/{_CVMFS_COPIES}"
     is_atlas = settings.pilot_user.lower() == "atlas"
-    queues = (f"{base}/{FULL_CACHE}", settings.queues_url or _FULL_URL)
+    silent = settings.handover.updates_to_files
+    # A pilot that tells nobody anything asks nobody either, unless it is told whom (hpc-and-harvester 5).
+    named = settings.queuedata_url or ("" if silent else _QUEUE_URL)
+    full_url = settings.queues_url or ("" if silent else _FULL_URL)
+    queues = (f"{base}/{FULL_CACHE}", *((full_url,) if full_url else ()))
     storages = (f"{base}/{STORAGE_CACHE}", _STORAGE_URL)
     full = dict(settings.environment).get("LOCAL_AGIS_SCHEDCONF", "")
     others = queues if is_atlas or settings.queues_url or not settings.queuedata_url else ()
     return FetchQueue(
         queue=settings.queue,
-        queue_sources=(f"{local}/{QUEUE_CACHE}", settings.queuedata_url or _QUEUE_URL, *others),
+        queue_sources=(f"{local}/{QUEUE_CACHE}", *((named,) if named else ()), *others),
         full_sources=(*((full,) if full else ()), f"{local}/{FULL_CACHE}", *others),
         storage_sources=(
             *((settings.storagedata_url,) if settings.storagedata_url else ()),

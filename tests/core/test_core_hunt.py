@@ -34,6 +34,7 @@ from ipc.schema import (
 )
 from jobs.ledger import inherited
 from jobs.states import JobState
+from settings.handover import Handover
 from settings.settings import Settings, Tuning
 
 pytestmark = pytest.mark.timeout(30)
@@ -141,6 +142,16 @@ def test_case_22_timefloor_0_is_one_job_and_60_is_an_hour(monkeypatch):
     late.wait(3601.0)
     run_a_job(late, monkeypatch)
     assert len(asked(late)) == 1
+
+
+@pytest.mark.parametrize(("floor", "handed_over_only"), [(0, True), (60, False)])
+def test_jobs_that_were_handed_over_are_run_whatever_the_timefloor(monkeypatch, floor, handed_over_only):
+    rig = rig_with({"timefloor": floor}, handover=Handover(jobs_from_files=True), getjob_requests=9)
+    assert not asked(rig)[-1].task.handed_over_only
+    run_a_job(rig, monkeypatch)
+    assert [given.task.handed_over_only for given in asked(rig)] == [False, handed_over_only]
+    rig.done(AcquireJob, NoJob(reason="none", end=True))
+    assert rig.ledger.hunt.over == ("the queue's timefloor is 0: one job for each pilot" if floor == 0 else "none")
 
 
 @pytest.mark.parametrize(("queue", "settings"), [({"maxtime": 3000}, {}), ({}, {"lifetime_s": 3000.0})])

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,38 @@ def _place(tmp_path: Path, job: dict) -> Path:
 def _state(place: Path) -> str:
     path = place / "heartbeat.json"
     return read_json(path)["state"] if path.exists() else ""
+
+
+def _without_network() -> tuple[str, ...]:
+    """Return what starts a program where there is no network but loopback; skip the test where that cannot be had."""
+    words = ("unshare", "--user", "--map-root-user", "--net")
+    if not shutil.which("unshare") or subprocess.run([*words, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no network namespace can be made here")
+    return words
+
+
+def test_vol_1_hpc_19_a_job_without_any_network(sandbox, pilot, tmp_path):
+    use_mv(sandbox)
+    (job,) = make_jobs(sandbox, transform="true", outputs=[])
+    place = _place(tmp_path, job)
+    start_in(pilot, place, *ARC, within=_without_network())
+    assert pilot.wait_exit() == 0
+    assert _state(place) == "finished", pilot.story()
+
+
+def test_hpc_19_a_missing_description_is_named_within_10_s_and_nobody_is_asked(sandbox, pilot, tmp_path):
+    (job,) = make_jobs(sandbox, transform="true", outputs=[])
+    place = _place(tmp_path, job)
+    began = time.monotonic()
+    start_in(pilot, place, *ARC, within=_without_network(), with_queue=False, queue_pause_s=15)
+    assert pilot.wait_exit() == 71
+    assert time.monotonic() - began < 10
+    beat = read_json(place / "heartbeat.json")
+    assert (beat["state"], beat["pilotErrorCode"]) == ("failed", 1116)
+    said = (place / "pilotlog.txt").read_text()
+    assert f"{place}/queuedata.json" in said
+    assert "://" not in said.replace(str(place), "")
+    assert (place / "pandaJobData.out").exists()
 
 
 @pytest.mark.parametrize(

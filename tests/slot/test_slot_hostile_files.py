@@ -82,7 +82,7 @@ def test_h047_an_endless_definition_file_is_not_read(tmp_path):
     with file.open("wb") as stream:
         stream.truncate(10 * 1024**3)
     handover = Handover(jobs_from_files=True, definition_files=(str(file),))
-    with pytest.raises(OSError, match="larger"):
+    with pytest.raises(JobError, match="larger"):
         take_job(handover, tmp_path, AcquireJob(request=""), 0.0)
 
 

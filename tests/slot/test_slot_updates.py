@@ -116,6 +116,13 @@ def test_an_upload_to_an_object_store_goes_by_way_of_rucio_and_may_fail(settings
     assert (tmp_path / "output.list").read_text() == line
 
 
+def test_the_report_of_the_job_before_is_not_told_as_this_ones(settings, tmp_path):
+    _send(settings, job_status="finished", meta_data="{}")
+    assert (tmp_path / "jobReport.json").exists()
+    _send(settings, job_id=8, job_status="running")
+    assert not (tmp_path / "jobReport.json").exists()
+
+
 @pytest.mark.parametrize("report", ["", "{", "[]", '{"a": 1}', '{"a": {}}'])
 def test_odd_reports_leave_no_dump(settings, tmp_path, report):
     _send(settings, job_status="failed", job_output_report=report)

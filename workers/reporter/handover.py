@@ -9,6 +9,7 @@ from ipc.schema import AcquireJob, JobAcquired, NoJob, SendUpdate, UpdateAnswere
 from settings.settings import Settings
 from slot.job_files import take_job
 from slot.life import first_body, touch_heartbeat
+from slot.turnover import Turnover
 from slot.updates import write_update
 from workers.reporter.exchange import Conversation, Failure, LocalCall, Lost, Outcome, Reply
 from workers.reporter.files import add_update
@@ -25,6 +26,7 @@ class HandoverSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._turnover = Turnover()
 
     def acquire(self, task: AcquireJob) -> Conversation:
         """Wait for a definition file, within the time of one try; what was handed over already is taken at once."""
@@ -40,9 +42,10 @@ class HandoverSource:
 
     def _take(self, task: AcquireJob, wait_s: float) -> bytes:
         settings = self._settings
-        definition = take_job(settings.handover, Path(settings.home), task, wait_s)
+        definition = take_job(settings.handover, Path(settings.home), task, wait_s, self._turnover)
         if definition and settings.handover.updates_to_files:
             # What the job before left must not stand for this one.
+            self._turnover.reset()
             first = SendUpdate(sequence=0, call="update_job", body=write_object(first_body(settings, definition)))
             write_update(settings, first, now().wall)
         return definition.encode()

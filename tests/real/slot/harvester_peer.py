@@ -37,7 +37,7 @@ def configure(home: Path, source: str) -> None:
     """Give Harvester the configuration that it ships, and its library the names that it is imported by."""
     folder = home / "etc" / "panda"
     folder.mkdir(parents=True, exist_ok=True)
-    template = Path(source) / "templates" / "panda" / "panda_harvester.cfg.rpmnew.template"
+    (template,) = (Path(source) / "templates").rglob("panda_harvester.cfg.rpmnew.template")
     (folder / "panda_harvester.cfg").write_text(template.read_text())
     (folder / "panda_common.cfg").write_text(_COMMON.format(logs=home))
     os.environ["PANDA_HOME"] = str(home)
