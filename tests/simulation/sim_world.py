@@ -76,6 +76,7 @@ class World:
         self.not_ended: set[str] = set()
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
+        self.moved: set[str] = set()
         self.poisoned: dict[str, bool] = {}
         self.committed = Ledger()
         self.directory = tempfile.TemporaryDirectory() if journal else None
