@@ -12,6 +12,7 @@ from host.clock import now
 from host.processes import identify, is_alive
 from ipc.schema import PayloadKilled
 from jobs.steps import CO, PAYLOAD, POST, PRE, Step, steps_of
+from supervision.lastmeans import end_payload
 from tests.waiting import wait_until
 from workers.runner.control import look
 
@@ -282,3 +283,12 @@ def test_secrets_stay_until_the_last_step(place):
     assert place.wait().error_code == 0
     assert (place.job_dir / "seen").read_text().splitlines() == ["panda_secrets.json"] * 3
     assert not secrets.exists()
+
+
+def test_the_last_means_end_all_steps(place):
+    place.prepare()
+    assign(place, command="touch at; exec sleep 60", preprocess="true", coprocess="touch co; exec sleep 60")
+    place.until(lambda: (place.job_dir / "at").exists() and (place.job_dir / "co").exists(), "both")
+    place.duty.stop()
+    end_payload(str(place.control_dir))
+    wait_until(lambda: place.processes() == [], 5, "the end of all")
