@@ -187,6 +187,7 @@ def test_traces_are_sent_plain_one_by_one_and_without_identity(rig_for):
     assert {body["ip"] for body in bodies(server)} == {"127.0.0.1"}
     assert b"post /traces/ http/1.1" in head
     assert b"content-type: application/json" in head
+    assert b"user-agent: pilot/" in head
     assert b"content-encoding" not in head
     assert b"authorization" not in head
 
