@@ -79,7 +79,8 @@ class TraceDelivery:
             self._sent += 1
             return
         self._dropped, self._curl_code = self._dropped + 1, _HTTP_ERROR
-        self._note = f"{json.loads(trace)['filename']}: HTTP status {reply.status}: {quote(reply.body.decode('utf-8', 'replace'))}"
+        words = quote(reply.body.decode("utf-8", "replace"))
+        self._note = f"{json.loads(trace)['filename']}: HTTP status {reply.status}: {words}"
 
     def _next(self) -> Request | Outcome:
         self._tries = 0
