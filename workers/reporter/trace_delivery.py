@@ -86,11 +86,11 @@ class TraceDelivery:
         self._tries = 0
         if self._left:
             return self._request()
-        if self._curl_code:
+        if not self._dropped:
+            return TracesSent(sent=self._sent)
+        if self._task.basis.error_file:
             write_code(Path(self._task.basis.error_file), self._curl_code)
-        return TracesSent(
-            sent=self._sent, dropped=self._dropped, curl_code=self._curl_code if self._dropped else 0, note=self._note
-        )
+        return TracesSent(sent=self._sent, dropped=self._dropped, curl_code=self._curl_code, note=self._note)
 
     def _request(self) -> Request:
         self._tries += 1

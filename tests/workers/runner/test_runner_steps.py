@@ -136,6 +136,14 @@ def test_a_co_process_that_dies_does_not_matter(place):
     assert look(place.control_dir / Step(1, CO).directory).exit.exit_code == 9
 
 
+def test_a_co_process_without_a_place_does_not_matter(place):
+    place.prepare()
+    (place.control_dir / Step(1, CO).directory).touch()
+    assign(place, command=note("payload", "sleep 0.2"), coprocess=note("co"), postprocess=note("post"))
+    assert place.wait().error_code == 0
+    assert notes(place) == ["payload 1", "post 1"]
+
+
 def test_each_iteration_has_a_co_process_of_its_own(place):
     wait = "until [ -e co$PILOT_EXEC_ITERATION_COUNT ]; do sleep 0.01; done"
     co = f"touch co$PILOT_EXEC_ITERATION_COUNT; {note('co', 'exec sleep 60')}"
