@@ -12,7 +12,7 @@ from jobs.ledger import TaskRecord
 #: No more traces than this wait for the reporter.
 MAX_WAITING = 2000
 #: How long a pilot that has nothing else left to do waits for its last traces.
-LINGER_S = 3.0
+LINGER_S = 8.0
 
 
 def attempted(turn: Turn, job_key: str, fact: Attempted) -> None:

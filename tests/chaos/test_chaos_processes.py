@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from pilotrun import report_of
+from pilotrun import command_line, report_of
 
 from tests.waiting import wait_until
 
@@ -145,17 +145,81 @@ def test_deaths_in_each_step_run_nothing_twice_and_lose_nothing(pilot, roles, wh
     pilot.assert_clean()
 
 
-@pytest.mark.parametrize(("kind", "number"), [("pre", 1), ("payload", 2), ("post", 1), ("pre", 2)])
-def test_a_signal_in_a_step_ends_the_job_with_its_code(pilot, kind, number):
+def held_in(pilot, kind: str, number: int, **start) -> tuple[int, Path]:
+    """Start a pilot and return its job and the gates when one of its steps waits at its own."""
     gates = pilot.home / "gates"
     gates.mkdir()
     job_id = make_job(pilot, gates=str(gates), co=CO)
-    pilot.start()
+    pilot.start(**start)
     for passed in PASSES:
         wait_until((gates / "{}.{}.at".format(*passed)).exists, 15, f"{passed} never began\n{pilot.story()}")
         if passed == (kind, number):
             break
         (gates / "{}.{}.go".format(*passed)).touch()
+    return job_id, gates
+
+
+@pytest.mark.parametrize(("kind", "number"), [("pre", 2), ("payload", 1), ("post", 1)])
+def test_when_everything_dies_a_later_pilot_reports_the_job_and_runs_nothing_again(pilot, kind, number):
+    job_id, _ = held_in(pilot, kind, number)
+    before = notes(pilot)
+    pilot.kill_all()
+    pilot.start()
+    assert pilot.wait_exit() == 0, pilot.story()
+    job = pilot.assert_final(job_id, "failed", 1401)
+    assert set(report_of(job)) == {job["definition"]["logFile"]}
+    assert notes(pilot) == before
+    pilot.assert_clean()
+
+
+@pytest.mark.parametrize(("kind", "number"), [("pre", 1), ("payload", 1), ("post", 2)])
+def test_a_step_that_ends_while_no_pilot_lives_is_gone_on_from_by_a_later_one(pilot, kind, number):
+    job_id, gates = held_in(pilot, kind, number, orphan_grace_s=20)
+    kept = {*pilot.find("shim"), *pilot.find("payload")}
+    pilots = [
+        row.pid for row in pilot.family() if command_line(row.pid).startswith("bulkhead: ") and row.pid not in kept
+    ]
+    pilot.signal_all(pilots, signal.SIGSTOP)
+    pilot.signal_all(pilots, signal.SIGKILL)
+    assert pilot.wait_exit() == -signal.SIGKILL
+    (gates / f"{kind}.{number}.go").touch()
+    for passed in PASSES:
+        (gates / "{}.{}.go".format(*passed)).touch()
+    wait_until(lambda: len(pilot.find("shim")) <= (kind == "payload"), 10, "the step's end")
+    pilot.start()
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(job_id, "finished", 0)
+    assert notes(pilot) == WHOLE
+    pilot.assert_clean()
+
+
+def test_a_runner_that_is_stopped_in_a_step_is_replaced(pilot):
+    job_id, gates = held_in(pilot, "pre", 2)
+    old = pilot.kill("runner", signal.SIGSTOP)
+    pilot.wait_replaced("runner", old)
+    for passed in PASSES:
+        (gates / "{}.{}.go".format(*passed)).touch()
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(job_id, "finished", 0)
+    assert notes(pilot) == WHOLE
+    pilot.assert_clean()
+
+
+@pytest.mark.parametrize(("kind", "number"), [("pre", 2), ("post", 1)])
+def test_the_kill_file_ends_the_job_well_in_every_step(pilot, kind, number):
+    job_id, _ = held_in(pilot, kind, number)
+    before = notes(pilot)
+    (main,) = pilot.main_dirs()
+    (main / "pilot_kill_payload").touch()
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(job_id, "finished", 0)
+    assert notes(pilot) == before
+    pilot.assert_clean()
+
+
+@pytest.mark.parametrize(("kind", "number"), [("pre", 1), ("payload", 2), ("post", 1), ("pre", 2)])
+def test_a_signal_in_a_step_ends_the_job_with_its_code(pilot, kind, number):
+    job_id, _ = held_in(pilot, kind, number)
     before = notes(pilot)
     assert pilot.process is not None
     pilot.process.send_signal(signal.SIGTERM)

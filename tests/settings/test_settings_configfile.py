@@ -91,6 +91,6 @@ def test_value_from_the_environment(configured):
 
 
 def test_keys_without_effect_are_named_once(configured):
-    (warning,) = configured("[Pilot]\npilotlog = x.txt\n[Rucio]\nurl = http://r/\n").warnings
+    (warning,) = configured("[Pilot]\npilotlog = x.txt\n[Workernode]\nmap = m.json\n").warnings
     assert "Pilot.pilotlog" in warning
-    assert "Rucio.url" in warning
+    assert "Workernode.map" in warning

@@ -75,7 +75,8 @@ BUILT = [
     (["--harvester-workerattributes", "f"], "handover", Handover()),
     (["--report-file", "r.json"], "report_file", "/launch/r.json"),
     # a choice other than the default, but nothing to warn of
-    (["--use-rucio-traces", "no"], "warnings", ()),
+    (["--use-rucio-traces", "no"], "use_rucio_traces", False),
+    (["--rucio-host", "r.example.org"], "rucio_host", "r.example.org"),
     (["--leasetime", "3600"], "warnings", ()),
     (["--harvester-submit-mode", "pull"], "warnings", ()),
     (["-r", ""], "warnings", ()),
@@ -99,7 +100,6 @@ UNBUILT = [
     (["--verifypayloadproxy"], "--verifypayloadproxy"),
     (["--subscribe-to-msgsvc"], "--subscribe-to-msgsvc"),
     (["--use-https", "no"], "--use-https"),
-    (["--rucio-host", "x"], "--rucio-host"),
     (["--workflow", "stager"], "--workflow"),
     (["--workflow", "eventservice_hpc"], "--workflow"),
 ]

@@ -325,6 +325,10 @@ class Checks:
         key = f"{job_id}.{job_id % 3}"
         return self.world.payload(f"{self.world.pilot.main_dir}/.bulkhead/control/{key}")
 
+    def traced(self, lfn: str) -> None:
+        """Check that a trace is of a transfer that was made."""
+        require(lfn in self.world.moved, f"a trace of {lfn}, which nobody moved")
+
     # ---------------------------------------------------------------- ends
     def left(self, pilot: Pilot) -> None:
         """Check a pilot that left in order."""

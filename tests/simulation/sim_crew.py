@@ -12,6 +12,8 @@ from ipc.schema import (
     SCHEMA_VERSION,
     AcquireJob,
     Assign,
+    Attempt,
+    Attempted,
     Beat,
     Cancel,
     CleanedUp,
@@ -35,11 +37,13 @@ from ipc.schema import (
     Pulse,
     Pulsed,
     RunPayload,
+    SendTraces,
     SendUpdate,
     Staged,
     StageIn,
     StageOut,
     Stop,
+    TracesSent,
     TransferLog,
     TransferredFile,
     UpdateAnswered,
@@ -212,7 +216,9 @@ class Process:
             world.at(world.rng.random() * 2, self.die, world.rng.choice(_OWN_FAULTS))
         elif hit("worker killed"):
             world.at(world.rng.random() * 4, self.die, -9)
-        if self.role == "reporter":
+        if isinstance(task, SendTraces):
+            self._trace(lease, task)
+        elif self.role == "reporter":
             self.calls.append((lease, task))
             if not self.calling:
                 self._next_call()
@@ -225,6 +231,25 @@ class Process:
         else:
             took_s = 0.001 + world.rng.random() * _DURATIONS[type(task)]
             world.at(took_s, self.do, lambda: self._finish(lease, task))
+
+    def _trace(self, lease: str, task: SendTraces) -> None:
+        """Send traces in the lane that is theirs: they may take long, and nothing hangs on them."""
+        world = self.world
+        for attempt in task.attempts:
+            if not attempt.code:
+                world.checks.traced(attempt.lfn)
+        fate = world.rng.random()
+        took_s = 0.05 if fate < 0.7 else world.rng.random() * 40
+        count = len(task.attempts)
+        dropped = TracesSent(sent=0, dropped=count, curl_code=28, note="no answer")
+        answer = TracesSent(sent=count) if fate < 0.8 else dropped
+        world.at(took_s, self.do, lambda: self.end(lease, answer))
+
+    def _tell_attempts(self, lease: str, task: Any) -> None:
+        transfers = (task.transfer,) if isinstance(task, TransferLog) else task.transfers
+        told = [Attempt(lfn=each.lfn, kind=each.kind, copytool="cp", endpoint="", url="") for each in transfers]
+        self.world.moved.update(each.lfn for each in told)
+        self.send(Observed(lease=lease, observation=Attempted(attempts=tuple(told))))
 
     def _finish(self, lease: str, task: Any) -> None:
         """Have done a task of the stager, or the runner's first; its effect stays even if nobody hears of it."""
@@ -239,6 +264,8 @@ class Process:
             self.end(lease, failure(ErrorCode.STAGEOUTFAILED, "it will not work", retry=False))
         else:
             world.did(task)
+            if isinstance(task, (StageIn, StageOut, TransferLog)) and task.traced:
+                self._tell_attempts(lease, task)
             self.end(lease, _result(task))
 
     def _run(self, lease: str, task: RunPayload) -> None:

@@ -18,6 +18,7 @@ from ipc.schema import (
     RunPayload,
     StageIn,
     StageOut,
+    TraceBasis,
     Transfer,
     TransferLog,
     Variable,
@@ -142,7 +143,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
         is_analysis=job_id % 2 == 0,
         files=(ReportedFile(lfn=out, guid="A"), ReportedFile(lfn=log, guid="B")) if full else (),
         prepare=PrepareJob(job_dir=job_dir, control_dir=control_dir),
-        stage_in=StageIn(job_dir=job_dir, transfers=(transfer(f"in.{key}", "input"),)) if full else None,
+        stage_in=StageIn(job_dir=job_dir, transfers=(transfer(f"in.{key}", "input"),), traced=True) if full else None,
         run=RunPayload(
             job_id=job_id,
             job_dir=job_dir,
@@ -150,7 +151,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             command="./payload",
             environment=(Variable(name="A", value="1"),),
         ),
-        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),)) if full else None,
+        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),), traced=True) if full else None,
         log=TransferLog(
             job_dir=job_dir,
             archive_path=f"{main_dir}/.bulkhead/{log}",
@@ -158,12 +159,24 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             exclude=(),
             extras=(),
             transfer=transfer(log, "log"),
+            traced=True,
         )
         if full
         else None,
         watch=Watch(job_id=job_id, job_dir=job_dir, control_dir=control_dir, wall_limit_s=settings.lifetime_s),
         clean=CleanUp(root=main_dir, paths=(job_dir, control_dir)),
         proxy=FetchProxy(path=f"{job_dir}/proxy", role="sim", least_s=1.0) if job_id % 4 == 0 else None,
+        traces=TraceBasis(
+            url=f"{_SERVER}/traces/",
+            job_id=job_id,
+            task_id=7,
+            definition_id=1,
+            user="u",
+            queue=QUEUE,
+            node="node1",
+            is_analysis=job_id % 2 == 0,
+            event_version="1+1",
+        ),
     )
 
 

@@ -78,6 +78,7 @@ class World:
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
         self.suspensions = 0
+        self.moved: set[str] = set()
         self.poisoned: dict[str, bool] = {}
         self.committed = Ledger()
         self.directory = tempfile.TemporaryDirectory() if journal else None

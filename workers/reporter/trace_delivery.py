@@ -12,11 +12,12 @@ import uuid
 from pathlib import Path
 
 from ipc.schema import SendTraces, TracesSent
+from settings.settings import Settings
+from workers.reporter.dialect_v1 import user_agent
 from workers.reporter.exchange import Answer, HttpRequest, LocalCall, Lost, Outcome, Reply, Request
 from workers.reporter.quoting import quote
 from workers.reporter.traces import Sender, compose
 
-_HEADERS = (("Content-Type", "application/json"), ("Accept", "application/json"))
 _ATTEMPTS = 2
 _OK, _REDIRECT, _SERVER_ERROR = 200, 300, 500
 _UNKNOWN = 1
@@ -39,8 +40,13 @@ class TraceDelivery:
     what = "traces"
     limit_s = 10.0
 
-    def __init__(self, task: SendTraces) -> None:
+    def __init__(self, task: SendTraces, settings: Settings) -> None:
         self._task = task
+        self._headers = (
+            ("User-Agent", user_agent(settings)),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json"),
+        )
         self._left: list[str] = []
         self._tries = 0
         self._sent = self._dropped = self._curl_code = 0
@@ -73,22 +79,23 @@ class TraceDelivery:
             self._sent += 1
             return
         self._dropped, self._curl_code = self._dropped + 1, _HTTP_ERROR
-        self._note = f"{json.loads(trace)['filename']}: HTTP status {reply.status}: {quote(reply.body)}"
+        words = quote(reply.body.decode("utf-8", "replace"))
+        self._note = f"{json.loads(trace)['filename']}: HTTP status {reply.status}: {words}"
 
     def _next(self) -> Request | Outcome:
         self._tries = 0
         if self._left:
             return self._request()
-        if self._curl_code:
+        if not self._dropped:
+            return TracesSent(sent=self._sent)
+        if self._task.basis.error_file:
             write_code(Path(self._task.basis.error_file), self._curl_code)
-        return TracesSent(
-            sent=self._sent, dropped=self._dropped, curl_code=self._curl_code if self._dropped else 0, note=self._note
-        )
+        return TracesSent(sent=self._sent, dropped=self._dropped, curl_code=self._curl_code, note=self._note)
 
     def _request(self) -> Request:
         self._tries += 1
         url = self._task.basis.url
-        return HttpRequest(method="POST", url=url, headers=_HEADERS, body=self._left[0].encode())
+        return HttpRequest(method="POST", url=url, headers=self._headers, body=self._left[0].encode())
 
 
 def curl_code(reply: Reply) -> int:

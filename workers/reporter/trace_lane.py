@@ -36,7 +36,7 @@ class TraceLane:
             self._courier = Courier(self._settings, self._environ)
             self._desk.watch(self._courier.descriptor, self._collect)
         self._leases.add(lease)
-        self._perform(self._machine.submit(lease, TraceDelivery(task), moment.mono))
+        self._perform(self._machine.submit(lease, TraceDelivery(task, self._settings), moment.mono))
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the traces under `lease`."""

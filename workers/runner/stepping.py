@@ -175,7 +175,14 @@ class Stepping:
             return
         self._means.desk.observed(self._lease, PayloadStarted(pid=pid, started_wall=started_wall))
         if self._task.coprocess and self._step.kind == PAYLOAD:
-            task = self._task_of(Step(self._step.iteration, CO))
+            self._begin_companion(Step(self._step.iteration, CO))
+
+    def _begin_companion(self, step: Step) -> None:
+        try:
+            task = self._task_of(step)
+        except OSError as error:  # the payload does without it, as it does when it dies
+            _log.warning("co-process not started: job=%d %s", self._task.job_id, error)
+        else:
             self._companion = Companion(task, self._means, end_dir=self._task.control_dir)
 
     def ended(self, end: Exit) -> None:

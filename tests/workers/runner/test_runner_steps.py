@@ -12,6 +12,7 @@ from host.clock import now
 from host.processes import identify, is_alive
 from ipc.schema import PayloadKilled
 from jobs.steps import CO, PAYLOAD, POST, PRE, Step, steps_of
+from supervision.lastmeans import end_payload
 from tests.waiting import wait_until
 from workers.runner.control import look
 
@@ -133,6 +134,14 @@ def test_a_co_process_that_dies_does_not_matter(place):
     result = run(place, command=wait, coprocess="echo dying >&2; exit 9", postprocess=note("post"))
     assert (result.error_code, notes(place)) == (0, ["post 1"])
     assert look(place.control_dir / Step(1, CO).directory).exit.exit_code == 9
+
+
+def test_a_co_process_without_a_place_does_not_matter(place):
+    place.prepare()
+    (place.control_dir / Step(1, CO).directory).touch()
+    assign(place, command=note("payload", "sleep 0.2"), coprocess=note("co"), postprocess=note("post"))
+    assert place.wait().error_code == 0
+    assert notes(place) == ["payload 1", "post 1"]
 
 
 def test_each_iteration_has_a_co_process_of_its_own(place):
@@ -282,3 +291,12 @@ def test_secrets_stay_until_the_last_step(place):
     assert place.wait().error_code == 0
     assert (place.job_dir / "seen").read_text().splitlines() == ["panda_secrets.json"] * 3
     assert not secrets.exists()
+
+
+def test_the_last_means_end_all_steps(place):
+    place.prepare()
+    assign(place, command="touch at; exec sleep 60", preprocess="true", coprocess="touch co; exec sleep 60")
+    place.until(lambda: (place.job_dir / "at").exists() and (place.job_dir / "co").exists(), "both")
+    place.duty.stop()
+    end_payload(str(place.control_dir))
+    wait_until(lambda: place.processes() == [], 5, "the end of all")
