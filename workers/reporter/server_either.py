@@ -49,11 +49,16 @@ class Either:
         self._choice = choice
         self._v1 = v1
         self._legacy = legacy
-        self._dialect = "legacy" if choice.dialect == "legacy" and legacy is not None else "v1"
+        self._dialect = "v1"
         self._other: Reply | None = None
 
     def begin(self) -> Request | Outcome:
-        """Ask in the dialect decided on, in v1 while none is."""
+        """Ask in the dialect decided on, in v1 while none is.
+
+        Asked only now: the call before this one may have found it out while this one waited.
+        """
+        if self._choice.dialect == "legacy" and self._legacy is not None:
+            self._dialect = "legacy"
         return self._exchange().begin()
 
     def heard(self, reply: Reply) -> Request | Outcome:
