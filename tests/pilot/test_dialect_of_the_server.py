@@ -77,7 +77,8 @@ def test_case_11_a_token_refused_in_mid_run_does_not_change_the_dialect_and_lose
         run.wait_log("not delivered (try 2): 1318")
         both_sandbox.clear_faults()
         assert run.wait_exit() == 0, run.story()
-        run.assert_final(job_id, "finished", 0, rejected=0)
+        job = run.assert_final(job_id, "finished", 0, rejected=0)
+        assert job["final"].get("pilot_timing"), "the report was reduced, though nothing was wrong with it"
         assert {*spoken(both_sandbox)} & {*LEGACY} == set()
         run.assert_clean()
 

@@ -13,6 +13,7 @@ from workers.reporter.addressee import commanded
 from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.exchange import Failure, HttpRequest, Outcome, Reply
+from workers.reporter.finals import kept_whole
 from workers.reporter.server_v1 import Exchange, ServerV1
 from workers.reporter.space import with_space
 
@@ -42,7 +43,7 @@ class ServerLegacy:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=commanded(partial(_read, dialect_legacy.read_update), task.body),
+            read=kept_whole(commanded(partial(_read, dialect_legacy.read_update), task.body), task),
         )
 
     def _update(self, task: SendUpdate) -> HttpRequest:
