@@ -19,8 +19,7 @@ def spoken(sandbox):
     return [entry["call"] for entry in sandbox.record() if entry["call"] in (*V1, *LEGACY)]
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["", "reporter-killed"])
-@pytest.mark.parametrize("kind", ["forbidden", "http_404"])
+@pytest.mark.parametrize(("kind", "killed"), [("forbidden", False), ("http_404", True)])
 def test_a_server_that_does_not_know_v1_gets_the_whole_job_in_legacy(both_sandbox, kind, killed):
     for call in V1:
         both_sandbox.fault(call, kind, times=None)
