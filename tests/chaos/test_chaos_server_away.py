@@ -72,7 +72,7 @@ def test_a_server_away_for_the_whole_job_and_a_pilot_killed_meanwhile(pilot, sof
     pilot.wait_log("transferring_log -> reporting")
     pilot.wait_replaced(role, pilot.kill(role))
     tries = pilot.log().count("not delivered")
-    wait_until(lambda: pilot.log().count("not delivered") > tries + 1, 15, "the new one does not try")
+    wait_until(lambda: pilot.log().count("not delivered") > tries + 3, 15, "the new one does not try")
     pilot.sandbox.up()
     assert pilot.wait_exit() == 0, pilot.story()
     job = pilot.assert_final(job_id, "finished", 0, rejected=0)
