@@ -166,3 +166,19 @@ def test_a_short_return_of_the_server_is_used(pilot, software):
     pilot.assert_final(job_id, "finished", 0, rejected=0)
     assert_in_order(pilot, job_id, since, others=9)
     pilot.assert_clean()
+
+
+def test_case_45_a_pilot_whose_life_is_over_leaves_with_79_and_the_next_one_reports(pilot, software):
+    (job_id,) = make_job(pilot, software)
+    begin(pilot, software, "-l", "5")
+    pilot.wait_log("starting -> running")
+    pilot.sandbox.down()
+    pilot.payload_end.touch()
+    assert pilot.wait_exit() == 79, pilot.story()
+    assert "its final update waits on disk" in pilot.log()
+    assert pilot.sandbox.job(job_id)["finals_accepted"] == 0
+    pilot.sandbox.up()
+    begin(pilot, software)
+    assert pilot.wait_exit() == 0, pilot.story()
+    pilot.assert_final(job_id, "finished", 0, rejected=0)
+    pilot.assert_clean()
