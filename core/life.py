@@ -21,6 +21,7 @@ from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
+#: Keys of ended jobs that are remembered, so that none of them is run again (H052).
 _SETTLED_KEPT = 200
 
 
