@@ -31,6 +31,7 @@ from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
+#: Keys of ended jobs that are remembered, so that none of them is run again (H052).
 _SETTLED_KEPT = 200
 #: What goes on while a job fails: what its payload made of events is stored and told all the same.
 _OUTLASTING = (Watch, AskJobStatus, FeedEvents, AcquireRanges, ReportRanges, StageTar)

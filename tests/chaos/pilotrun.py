@@ -236,7 +236,10 @@ class PilotRun:
 
     def wait_log(self, text: str, timeout_s: float = 15.0) -> None:
         """Wait until the pilot's log holds a text."""
-        wait_until(lambda: text in self.log(), timeout_s, f"no {text!r} in\n{self.story()}")
+        try:
+            wait_until(lambda: text in self.log(), timeout_s, f"no {text!r} in")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from None
 
     def wait_call(self, call: str, timeout_s: float = 15.0, **fields: object) -> dict:
         """Return the first request of a kind, waiting for it."""

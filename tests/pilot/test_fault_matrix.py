@@ -115,7 +115,7 @@ def test_each_fault_at_the_job_request(server_of, dialect):
 
 
 @pytest.mark.parametrize("call", ["queue_data", "storage_data"])
-@pytest.mark.parametrize("kinds", [("http_500", "drop_before"), ("http_403", "silence"), ("drop_after",)])
+@pytest.mark.parametrize("kinds", [("http_500", "drop_before"), ("http_403", "silence"), ("http_404", "drop_after")])
 def test_a_description_that_is_not_there_is_asked_for_again(one_job_server, call, kinds):
     for kind in kinds:
         one_job_server.fault(call, kind)

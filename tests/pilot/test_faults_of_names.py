@@ -65,6 +65,7 @@ def test_p89_a_name_server_that_is_silent_does_not_outlast_the_limits_of_a_call(
         run.kill("guardian", 15)
         assert run.wait_exit() == 143, run.story()
         assert time.monotonic() - began < 10, run.story()
+        assert "no complete answer within 1 s" in run.log()
         assert server.job(job_id)["finals_accepted"] == 0
         names.end()
         run.start(*at_the_name(server), wrap=names.wrap, environment=environ)

@@ -10,13 +10,15 @@ import pytest
 from hostile_answers import MIB, HostileServer, bomb, cut, drip, endless
 from reporter_rig import RawServer, answer, says
 
-from tests.chaos.pilotrun import PilotRun
+from tests.chaos.pilotrun import SOAK, PilotRun
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 CONFIG = "[Pilot]\nhttp_connect_timeout: 1\nhttp_maxtime: 1\n"
 JOB = {"inputs": [100], "outputs": [100], "transform": "quick.sh"}
 STORED = {"success": True, "message": "", "data": {"StatusCode": 0, "command": "NULL"}}
+#: Answers that come through whole: what is wrong with them is for the dialect to see.
+READ_BY_DIALECT = ("H044", "H045", "H049", "H054", "H060", "deep", "NaN")
 CALLS = {"v1": ("acquire_jobs", "update", "final"), "legacy": ("getJob", "update", "final")}
 
 
@@ -62,6 +64,8 @@ def test_h044_to_h060_each_answer_at_each_call(both_sandbox, dialect):
         options = (*at(hostile, both_sandbox), "--server-api", dialect)
         run.start(*options, environment=environ, getjob_pause_s=0.05, supersede_after_s=3)
         for name, (script, text) in answers(elsewhere.url).items():
+            if dialect == "legacy" and not SOAK and name not in READ_BY_DIALECT:
+                continue  # what does not reach the dialect is the same in both
             said = run.log().count(text)
             for call in CALLS[dialect]:
                 hostile.arm(call, name, script)

@@ -380,3 +380,5 @@ def _result(task: Any) -> Any:
     if isinstance(task, Pulse):
         return Pulsed()
     return Prepared() if isinstance(task, PrepareJob) else CleanedUp()
+
+

@@ -10,6 +10,7 @@ from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.addressee import commanded
 from workers.reporter.exchange import Failure, Reply, Request
+from workers.reporter.finals import kept_whole
 from workers.reporter.readiness import reason_to_wait
 from workers.reporter.space import with_space
 
@@ -49,7 +50,9 @@ class ServerV1:
         return Exchange(
             what="job request",
             limit_s=self._settings.http_timeout_s,
-            ask=lambda: dialect_v1.post(self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)),
+            ask=lambda: dialect_v1.post(
+                self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)
+            ),
             read=dialect_v1.read_job,
             check=lambda: reason_to_wait(self._settings, task),
         )
@@ -60,5 +63,5 @@ class ServerV1:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
-            read=commanded(dialect_v1.read_update, task.body),
+            read=kept_whole(commanded(dialect_v1.read_update, task.body), task),
         )

@@ -58,6 +58,16 @@ def test_an_old_server_is_spoken_to_in_legacy_from_then_on(server, caplog, first
     assert sum("legacy API is spoken" in record.message for record in caplog.records) == 1
 
 
+@pytest.mark.parametrize("first", [V1_GONE, NOT_FOUND], ids=["method", "404"])
+def test_a_call_that_waited_while_the_dialect_was_found_out_speaks_it(server, first):
+    """The worker's word goes out first; the job request that waited behind it must not be lost to v1."""
+    waiting = server.acquire(ACQUIRE)
+    assert talk(server.deliver(update()), first, LEGACY_OK) == (["v1", "legacy"], UpdateAnswered(stored=True))
+    asked, outcome = talk(waiting, LEGACY_NO_JOB)
+    assert asked == ["legacy"]
+    assert isinstance(outcome, NoJob)
+
+
 @pytest.mark.parametrize("refusal", [TOKEN, BANNED], ids=["token", "banned"])
 def test_a_person_who_is_refused_is_no_reason(server, refusal):
     asked, outcome = talk(server.acquire(ACQUIRE), refusal)
