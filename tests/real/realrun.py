@@ -108,6 +108,8 @@ class RealRun(PilotRun):
         url = urlsplit(self.url)
         words[words.index("--url") + 1] = f"{url.scheme}://{url.hostname}"
         words[words.index("-p") + 1] = str(url.port)
+        dialect = os.environ.get("BULKHEAD_PANDA_API", "")
+        words += ["--server-api", dialect] if dialect else []
         return [*words, "--cacert", self.server.proxy, "--capath", self.server.authorities]
 
     def job(self, **recipe: object) -> int:
