@@ -74,7 +74,8 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. `batch_id` is that of the slot
+    which took the job: a later pilot that takes it over goes on with it, as the server ends a job whose batch id changes.
     """
 
     key: str
@@ -105,6 +106,7 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    batch_id: str = ""
 
     @property
     def failed(self) -> bool:
