@@ -75,7 +75,7 @@ class JobRecord:
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
     are taken. `stopped`: the payload is ended by the local kill file, which is no error. `batch_id` is that of the slot
-    which took the job: a later pilot that takes it over goes on with it, as the server ends a job whose batch id changes.
+    which took the job: a later pilot goes on with it, as the server ends a job whose batch id changes.
     """
 
     key: str

@@ -26,7 +26,7 @@ def _get_token_key(_arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _get_key_pair(arguments: Mapping[str, Any]) -> dict[str, Any]:
     names = (arguments["public_key_name"], arguments["private_key_name"])
     if not set(names) <= _KNOWN_KEYS:
-        return envelope(False, f"Failed for 'sandbox' since {names} is missing")
+        return envelope(False, f"Failed for 'sandbox' since {names[0]} is missing on localhost")
     return envelope(True, data={"public_key": "sandbox-public", "private_key": "sandbox-private"})
 
 

@@ -161,6 +161,6 @@ def _store(job: Job, update: Mapping[str, Any]) -> None:
 
 
 def _batch_changed(old: str | None, update: Mapping[str, Any]) -> bool:
-    """Tell whether the batch id changed in a way that the server punishes: neither is a number of two digits or more."""
+    """Tell whether the batch id changed in a way that the server punishes: neither is a number of several digits."""
     new = update.get("batch_id")
     return bool(old and new and old != new and not _NUMBER.search(old) and not _NUMBER.search(new))

@@ -1,6 +1,5 @@
 """Whole pilots against a server of PanDA itself: what its tables say at the end (panda-protocol 12)."""
 
-import json
 import signal
 
 import pytest

@@ -10,9 +10,9 @@ from errors.codes import ErrorCode
 from ipc.schema import CleanUp, Copy, PrepareJob, StageIn, Transfer, Usage, Watch
 from jobs.record import JobRecord, Plan, Stamps
 from jobs.states import JobState
+from sandbox.columns import database_error
 from settings.cpu import cpu_level
 from settings.node import glidein, machine_feature
-from sandbox.columns import database_error
 from settings.settings import Settings
 from workflows.figures import cut_pairs, job_metrics, read_report
 from workflows.updates import update_body
@@ -141,7 +141,9 @@ def test_lengths():
     assert len(finished(log_extract="x" * 5000)["pilot_log"]) == 1024
 
 
-@pytest.mark.parametrize(("given", "sent"), [("a\0b", "a\ufffdb"), ("a\udc80b", "a\ufffdb"), ("\ud83d\ude00", "\U0001f600")])
+@pytest.mark.parametrize(
+    ("given", "sent"), [("a\0b", "a\ufffdb"), ("a\udc80b", "a\ufffdb"), ("\ud83d\ude00", "\U0001f600")]
+)
 def test_characters_that_no_database_takes_are_replaced(given, sent):
     """One of them costs the whole update, each time it is sent (seen on real servers)."""
     job = replace(JOB, state=JobState.REPORTING, error_code=1, error_diag=given, exe_error_diag=given, job_report=given)
