@@ -70,6 +70,7 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         state=JobState.RECEIVED,
         stamps=Stamps(asked=asked_wall, received=turn.now.wall),
         next_heartbeat=turn.now.mono + turn.settings.heartbeat_s,
+        batch_id=turn.settings.batch_id,
     )
     put_job(turn, job)
     dossier = Dossier(key=key, definition=definition)

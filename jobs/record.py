@@ -93,7 +93,8 @@ class JobRecord:
     pre-process had nothing left, outputs that are not there are not missed. `trace_error`: curl's code for a trace not
     sent. `proxy`: "given" when the payload's own proxy is there, "none" when there is none to be had, "" before that is
     known; `proxy_check_at` is when (monotonic) it is looked at next. Of a job that is fed with events: `n_events` are
-    stored and accepted (-1 otherwise), `fed` says how the feeding ended.
+    stored and accepted (-1 otherwise), `fed` says how the feeding ended. `batch_id` is that of the slot which took the
+    job: a later pilot goes on with it, as the server ends a job whose batch id changes.
     """
 
     key: str
@@ -132,6 +133,7 @@ class JobRecord:
     proxy_check_at: float = 0.0
     n_events: int = -1
     fed: EventsFed | None = None
+    batch_id: str = ""
 
     @property
     def failed(self) -> bool:

@@ -10,6 +10,7 @@ from sandbox.arguments import (
     UnknownArgumentError,
     check_arguments,
 )
+from sandbox.columns import database_error, metadata_refused
 from sandbox.config import SandboxConfig
 from sandbox.credential_calls import credential_calls
 from sandbox.envelope import envelope
@@ -17,6 +18,7 @@ from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _SUCCESS = 0
+_FAILED = 30
 _INVALID = 50
 _RESOURCE_TYPES = (
     ("SCORE", 1, 1, 0, 2000),
@@ -72,6 +74,11 @@ class Calls:
         status = arguments["job_status"]
         if status not in STATES:
             return envelope(False, f"Invalid job status: {status}", {"StatusCode": _INVALID})
+        if metadata_refused(arguments):
+            message = "Failed to add meta_data"
+            return envelope(True, message, {"StatusCode": _FAILED, "ErrorDiag": message})
+        if database_error(arguments):
+            return envelope(True, "Database error", {"StatusCode": _FAILED})
         command = self._jobs.update(arguments)
         return envelope(
             True, data={"StatusCode": _SUCCESS, "command": command, **self._jobs.secrets_for(arguments["job_id"])}

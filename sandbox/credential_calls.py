@@ -1,5 +1,6 @@
 """The credential calls of both dialects (panda-protocol.md 1.8): made-up values that no other server takes."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,32 @@ def _get_proxy(arguments: Mapping[str, Any], proxy_file: Path | None) -> dict[st
     """Give the proxy that lies in the file at this moment; without a file, a text that is no proxy."""
     if proxy_file is None:
         text = f"proxy of sandbox, role {arguments.get('role')}\n"
-        return envelope(True, data={"StatusCode": 0, "user_proxy": text})
+        return envelope(True, data={"user_proxy": text})
     if not proxy_file.is_file():
         return envelope(False, "'proxy' not found", {"StatusCode": 90})
-    return envelope(True, data={"StatusCode": 0, "user_proxy": proxy_file.read_text(encoding="utf-8")})
+    return envelope(True, data={"user_proxy": proxy_file.read_text(encoding="utf-8")})
 
 
 def _get_access_token(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if arguments.get("token_key") != "sandbox-key":
-        return envelope(False, "invalid token key", {"StatusCode": 50})
-    return envelope(True, data={"StatusCode": 0, "user_proxy": "sandbox-token\n"})
+        return envelope(False, "failed since token key is invalid for pilot_server")
+    return envelope(True, data={"user_proxy": "sandbox-token\n"})
 
 
 def _get_token_key(_arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return envelope(True, data={"StatusCode": 0, "tokenKey": "sandbox-key"})
+    return envelope(True, data={"tokenKey": "sandbox-key"})
 
 
 def _get_key_pair(arguments: Mapping[str, Any]) -> dict[str, Any]:
     names = (arguments["public_key_name"], arguments["private_key_name"])
     if not set(names) <= _KNOWN_KEYS:
-        return envelope(False, "key not found", {"StatusCode": 80})
-    return envelope(True, data={"StatusCode": 0, "public_key": "sandbox-public", "private_key": "sandbox-private"})
+        return envelope(False, f"Failed for 'sandbox' since {names[0]} is missing on localhost")
+    return envelope(True, data={"public_key": "sandbox-public", "private_key": "sandbox-private"})
 
 
 def _get_user_secrets(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return envelope(True, data={name: f"secret of {name}" for name in arguments.get("keys") or ()})
+    """Answer with an object as JSON text, as the server does."""
+    return envelope(True, data=json.dumps({name: f"secret of {name}" for name in arguments.get("keys") or ()}))
 
 
 def credential_calls(proxy_file: Path | None) -> dict[str, Call]:

@@ -65,8 +65,11 @@ class EventCalls:
         raise UncaughtServerError("Object of type set is not JSON serializable")
 
     def _statuses(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = [pair["job_id"] for pair in json.loads(arguments["job_task_ids"])]
-        jobs = {job_id: self._jobs.get(job_id) for job_id in wanted}
+        """Answer for the jobs named by `panda_id`: that is the member which the server reads, not `job_id`."""
+        pairs = json.loads(arguments["job_task_ids"])
+        if any("panda_id" not in pair or "task_id" not in pair for pair in pairs):
+            return envelope(False, "database error in the PanDA server")
+        jobs = {pair["panda_id"]: self._jobs.get(pair["panda_id"]) for pair in pairs}
         return envelope(
             True,
             data={

@@ -1,5 +1,6 @@
 """The jobs of the server: handing them out and the rules for their updates (panda-protocol.md 3.1, 3.8, 12)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ OVER = ("finished", "failed", "cancelled", "closed")
 NO_COMMAND = "NULL"
 KILL = "tobekilled"
 DONE = "alreadydone"
+_NUMBER = re.compile(r"^\d+\.*\d+$")
 
 
 class JobExistsError(ValueError):
@@ -142,17 +144,16 @@ class JobStore:
         if update.get("attempt_nr") not in {None, job.attempt_nr} or _batch_changed(job.batch_id, update):
             return _reject(job, update, KILL)
         if job.final is not None:
-            return _reject(job, update, _command_after_final(job, update["job_status"]))
+            return _reject(job, update, _command_after_final(update["job_status"]))
         if job.state in OVER:
             return _reject(job, update, DONE)
         _store(job, update)
         return job.take_command()
 
 
-def _command_after_final(job: Job, status: str) -> str:
-    """Only a late `starting`, `running` or `transferring` after `finished` is ignored without a word."""
-    failed = job.final is not None and job.final["job_status"] == "failed"
-    return DONE if failed or status in {*FINAL, "holding"} else NO_COMMAND
+def _command_after_final(status: str) -> str:
+    """Only a second final update is told; what is not final is ignored without a word until the server has judged."""
+    return DONE if status in FINAL else NO_COMMAND
 
 
 def _reject(job: Job, update: Mapping[str, Any], command: str) -> str:
@@ -184,6 +185,6 @@ def _store(job: Job, update: Mapping[str, Any]) -> None:
 
 
 def _batch_changed(old: str | None, update: Mapping[str, Any]) -> bool:
-    """Tell whether the batch id changed in a way that the server punishes: neither is a plain number."""
+    """Tell whether the batch id changed in a way that the server punishes: neither is a number of several digits."""
     new = update.get("batch_id")
-    return bool(old and new and old != new and not old.isdigit() and not new.isdigit())
+    return bool(old and new and old != new and not _NUMBER.search(old) and not _NUMBER.search(new))

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from sandbox.arguments import UncaughtServerError
+from sandbox.columns import database_error, metadata_refused
 from sandbox.config import SandboxConfig
 from sandbox.credential_calls import legacy_credential_calls
 from sandbox.decoding import JSON_TYPE, Answer
@@ -98,10 +99,14 @@ class LegacyCalls:
         return definitions[0] if wanted is None else {**_SUCCESS, "jobs": definitions}
 
     def _update_job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Store an update; an unknown state and the job id NULL are answered as if they were stored."""
+        """Store an update; an unknown state, the job id NULL and lost metadata are answered as if it were stored."""
         if arguments["state"] not in STATES or arguments["jobId"] in {"NULL", None}:
             return dict(_SUCCESS)
         update = self.v1_update(arguments)
+        if metadata_refused(update):
+            return dict(_SUCCESS)
+        if database_error(update):
+            return {"StatusCode": 30}
         return {**_SUCCESS, "command": self._jobs.update(update), **self._jobs.secrets_for(update["job_id"])}
 
     def v1_update(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from host.clock import utc_text
 from ipc.schema import TransferredFile
 from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
 from settings.settings import Settings
+from workflows.columns import storable
 from workflows.figures import corrupted_files, input_count, job_metrics, usage_fields
 
 _DIAG_CHARS = 500
@@ -45,8 +46,9 @@ def update_body(
     }
     if job.attempt_nr != UNKNOWN_ATTEMPT:
         body["attempt_nr"] = job.attempt_nr
-    if settings.batch_id:
-        body["batch_id"] = settings.batch_id[:_BATCH_ID_CHARS]
+    batch_id = job.batch_id or settings.batch_id
+    if batch_id:
+        body["batch_id"] = batch_id[:_BATCH_ID_CHARS]
     if plan is not None:
         body["core_count"] = plan.core_count
     body.update(usage_fields(job))
@@ -65,7 +67,7 @@ def update_body(
         body.update(_final_fields(job, plan, settings, wall, began_wall))
     elif job.failed:
         body.update(_error_fields(job, plan, settings))
-    return _without_secrets(body)
+    return storable(_without_secrets(body))
 
 
 def _without_secrets(body: dict[str, object]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Fixtures of the runs against a real PanDA server; without one all of them are skipped, with what is to be set."""
 
+import importlib
 import os
 import shutil
 import sys
@@ -7,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("chaos", "pilot"):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder))
-
-from realrun import NEEDED, RealRun, RealServer
-
 from host.kernel import become_subreaper
 from sandbox.client import Sandbox
 
+for folder in ("chaos", "pilot"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder))
+
+realrun = importlib.import_module("realrun")
+
 
 @pytest.fixture(scope="session")
-def panda() -> RealServer:
-    missing = {name: meaning for name, meaning in NEEDED.items() if not os.environ.get(name)}
+def panda():
+    missing = {name: meaning for name, meaning in realrun.NEEDED.items() if not os.environ.get(name)}
     if missing:
         pytest.skip("set " + "; ".join(f"{name}: {meaning}" for name, meaning in missing.items()))
-    return RealServer.from_environment()
+    return realrun.RealServer.from_environment()
 
 
 @pytest.fixture(scope="session")
@@ -46,5 +47,5 @@ def pilot(panda, places):
     for path in places.storage.iterdir():
         shutil.rmtree(path)
     panda.run("clear")
-    with RealRun(places, panda) as run:
+    with realrun.RealRun(places, panda) as run:
         yield run

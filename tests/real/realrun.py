@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from pilotrun import PilotRun
@@ -22,7 +23,7 @@ NEEDED = {
     "BULKHEAD_PANDA_SERVER": "the server's base URL, https://127.0.0.1:25443",
     "BULKHEAD_PANDA_PROXY": "a PEM file with certificate and key of an identity with the production role",
     "BULKHEAD_PANDA_CA": "the authorities' directory (hashed names) or PEM file",
-    "BULKHEAD_PANDA_COMMAND": "a command that looks behind the server: insert, show, settle, command (docs/real-servers.md)",
+    "BULKHEAD_PANDA_COMMAND": "a command that looks behind the server: see docs/real-servers.md",
 }
 _COMMAND_S = 60.0
 _ASK_S = 30.0
@@ -76,12 +77,10 @@ class RealServer:
         """Return the answer of a v1 call of method GET."""
         query = urlencode(arguments, doseq=True)
         context = ssl.create_default_context()
-        where = {"capath" if os.path.isdir(self.authorities) else "cafile": self.authorities}
+        where = {"capath" if Path(self.authorities).is_dir() else "cafile": self.authorities}
         context.load_verify_locations(**where)
         context.load_cert_chain(self.proxy)
-        asked = urllib.request.Request(
-            f"{self.url}/api/v1/{path}?{query}", headers={"Accept": "application/json"}
-        )
+        asked = urllib.request.Request(f"{self.url}/api/v1/{path}?{query}", headers={"Accept": "application/json"})
         with urllib.request.urlopen(asked, timeout=_ASK_S, context=context) as answer:
             return dict(json.load(answer))
 
@@ -108,6 +107,8 @@ class RealRun(PilotRun):
         url = urlsplit(self.url)
         words[words.index("--url") + 1] = f"{url.scheme}://{url.hostname}"
         words[words.index("-p") + 1] = str(url.port)
+        dialect = os.environ.get("BULKHEAD_PANDA_API", "")
+        words += ["--server-api", dialect] if dialect else []
         return [*words, "--cacert", self.server.proxy, "--capath", self.server.authorities]
 
     def job(self, **recipe: object) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sim_world import World
 
 _FINAL_WORDS = ("finished", "failed")
-_WORDS = ("starting", "running", "transferring")
+_WORDS = ("starting", "running")
 _LEASED_PHASES = (Phase.RUNNING, Phase.STOPPED)
 _MOVE = re.compile(r"job=\d+ (\w+) -> (\w+) \((\w+)\)")
 _SLACK_S = 0.3

@@ -10,6 +10,7 @@ from errors.codes import ErrorCode
 from ipc.schema import CleanUp, Copy, PrepareJob, StageIn, Transfer, Usage, Watch
 from jobs.record import JobRecord, Plan, Stamps
 from jobs.states import JobState
+from sandbox.columns import database_error
 from settings.cpu import cpu_level
 from settings.node import glidein, machine_feature
 from settings.settings import Settings
@@ -138,6 +139,34 @@ def test_lengths():
     lengths = [len(seen[name]) for name in ("pilot_id", "batch_id", "pilot_error_diag", "exe_error_diag")]
     assert lengths == [200, 80, 500, 500]
     assert len(finished(log_extract="x" * 5000)["pilot_log"]) == 1024
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [("a\0b", "a\ufffdb"), ("a\udc80b", "a\ufffdb"), ("\ud83d\ude00", "\U0001f600")]
+)
+def test_characters_that_no_database_takes_are_replaced(given, sent):
+    """One of them costs the whole update, each time it is sent (seen on real servers)."""
+    job = replace(JOB, state=JobState.REPORTING, error_code=1, error_diag=given, exe_error_diag=given, job_report=given)
+    seen = body(replace(job, debug=True, debug_text=given, log_extract=given), "failed")
+    names = ("pilot_error_diag", "exe_error_diag", "meta_data", "stdout", "pilot_log")
+    assert [seen[name] for name in names] == [sent] * len(names)
+
+
+def test_what_is_too_wide_or_too_large_for_a_column_is_cut():
+    settings = replace(SETTINGS, scheduler_id="s" * 300, node="n" * 300, cpu_model="c" * 300)
+    usage = replace(USAGE, cores=1e9, **dict.fromkeys(MEMORY, 2**70))
+    job = replace(JOB, state=JobState.REPORTING, error_code=1, exe_error_code=2**40, usage=usage)
+    seen = body(job, "failed", settings)
+    assert database_error(seen) == ""
+    assert [len(seen[name]) for name in ("scheduler_id", "node", "cpu_consumption_unit")] == [128] * 3
+    assert seen["exe_error_code"] == 2**31 - 1
+    assert seen["max_rss"] == 2**63 - 1
+
+
+def test_a_job_keeps_the_batch_id_of_the_slot_that_took_it():
+    """The server ends a job whose batch id changes; a later pilot may finish it in another slot."""
+    assert body(replace(JOB, batch_id="first"))["batch_id"] == "first"
+    assert body(JOB)["batch_id"] == "7"
 
 
 def test_case_43_no_batch_system():

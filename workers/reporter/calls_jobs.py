@@ -133,15 +133,20 @@ def _read_bulk_legacy(reply: Reply) -> tuple[UpdateAnswered | Failure, ...] | Fa
         return garbage("no pair of success and answers")
     if not found[0]:
         return Failure(text=f"the server answers: {quote(found[1])}", retry=True)
-    try:
-        answers = objects(found[1], "answers")
-    except UnreadableError as error:
-        return garbage(str(error))
-    return tuple(_single(dialect_legacy.read_update(_as_answer(answer))) for answer in answers)
+    if not isinstance(found[1], list):
+        return garbage("no list of answers")
+    return tuple(_single(dialect_legacy.read_update(_as_answer(answer))) for answer in found[1])
 
 
-def _as_answer(value: dict[str, Any]) -> Answer:
-    return Answer(body=json.dumps(value).encode())
+def _as_answer(value: Any) -> Answer:
+    """Return one of the answers as it would come alone.
+
+    The server puts each in as {"type": "json", "content": <JSON text>}, and as url-encoded text where JSON was not
+    asked for (seen on release 0.8.1).
+    """
+    inner = value.get("content", value) if isinstance(value, dict) else value
+    text = inner if isinstance(inner, str) else json.dumps(inner)
+    return Answer(body=text.encode("utf-8", "replace"))
 
 
 def _single(outcome: Any) -> UpdateAnswered | Failure:
