@@ -40,6 +40,7 @@ from supervision.place import (
     vacate,
 )
 from supervision.recovery import take_over_others
+from supervision.refuge import leave_room
 
 USAGE_EXIT = 2
 _PLACE_EXIT = 66
@@ -123,7 +124,8 @@ def _sail(
     began = reopened(ledger or Ledger()) if resumed else inherited(ledger or Ledger())
     journal.commit(ledger or Ledger(), began, time.time())
     # Only now the journal is this pilot's: a kill before this line must not make its next incarnation believe so.
-    journal.note(guardian=me, node=os.uname().nodename, supervisor=os.getpid())
+    facts: dict[str, object] = {"guardian": me, "node": os.uname().nodename, "supervisor": os.getpid()}
+    journal.note(**facts)
     began = take_over_others(began, place, settings, journal)
     settings = replace(settings, home=str(place.main_dir))
     if not resumed:
@@ -144,6 +146,7 @@ def _sail(
     hull = Hull(
         place=place,
         journal=journal,
+        facts={**facts, "run_dir": str(run_dir)},
         bus=bus,
         bulletin=bulletin,
         crew=crew,
@@ -163,12 +166,13 @@ def _sail(
     else:
         if not loop.has_jobs():
             vacate(place.room)
+            leave_room(hull.place)
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:
         bus.close()
         bulletin.close()
-        journal.close()
+        hull.journal.close()
         drop_ballast(place)
         remove_run_dir(run_dir)
 

@@ -149,6 +149,22 @@ def break_control_files(main: str) -> None:
     (Path(main) / "pilot_drain.x").unlink()
 
 
+def spoil_journal(main: str, how: str) -> None:
+    """Do to the pilot's memory what a broken disk does."""
+    room = Path(main) / ".bulkhead"
+    journals = sorted(room.glob("journal.sqlite*"))
+    for path in journals:
+        size = path.stat().st_size
+        if how == "removed":
+            path.unlink()
+        else:
+            with path.open("r+b") as file:
+                file.truncate(0 if how == "empty" else size)
+                file.write(b"\0" * size if how == "zeros" else b"")
+    if how == "removed":
+        shutil.rmtree(room / "control")
+
+
 def report(kind: str, secret: str) -> None:
     """Write a job report of a kind that nobody should believe."""
     path = Path("jobReport.json")
@@ -254,7 +270,7 @@ MISDEEDS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         kill_group, kill_parent, kill_parent_and_hide, kill_everybody, stay, hold_pipes, fork_without_end,
-        print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, report, output,
+        print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, spoil_journal, report, output,
         write_on, spoil_inputs, work_dir, many_files, peep,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -201,4 +201,16 @@ def test_h086_h088_h089_h093_what_a_payload_uses_without_end_and_prints(run):
     log = run.log()
     assert "\x1b" not in log
     assert not [line for line in log.splitlines() if line.startswith("2026-01-01")]
+    run.assert_clean()
+
+
+SPOILED = [deed(f"H072 H095 {how}", "spoil_journal", "MAIN", how) for how in ("zeros", "empty", "removed")]
+
+
+@pytest.mark.parametrize("case", SPOILED, ids=lambda case: case.name)
+def test_h072_h095_a_journal_that_is_spoiled_while_the_pilot_runs(run, case):
+    """What is remembered is written anew, elsewhere; without the control files nothing is known of the payload."""
+    if case.words[-1] == "removed":
+        case = replace(case, state="failed", code=ErrorCode.PAYLOADLOST)
+    run_all(run, [case])
     run.assert_clean()
