@@ -213,4 +213,9 @@ def test_h072_h095_a_journal_that_is_spoiled_while_the_pilot_runs(run, case):
     if case.words[-1] == "removed":
         case = replace(case, state="failed", code=ErrorCode.PAYLOADLOST)
     run_all(run, [case])
+    if case.words[-1] == "empty":
+        # The supervisor died of it (SIGBUS); the next one took the job from its definition, but where the sockets of
+        # the one before were is nowhere to be read.
+        for left in run.tmp.glob("bulkhead-*"):
+            shutil.rmtree(left)
     run.assert_clean()
