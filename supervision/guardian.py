@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Watchman(NamedTuple):
     def tell(self, word: str) -> None:
         """Say one line; a guardian that is gone or busy is seen elsewhere."""
         with contextlib.suppress(OSError):
-            os.write(self.pipe, word.encode() + b"\n")
+            os.write(self.pipe, os.fsencode(word) + b"\n")
 
 
 class _Supervised:
@@ -98,6 +99,8 @@ def _start(child: _Supervised, run_supervisor: Callable[[Watchman], int], signal
         status = CRASHED
         try:
             status = run_supervisor(Watchman(write_end, child.place, child.incarnation))
+        except Exception:  # noqa: BLE001 - before there is a log; the guardian goes on by the status
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)  # noqa: TID251 - the child must not fall back into the guardian's frames
     os.close(write_end)
@@ -110,7 +113,7 @@ def _listen(child: _Supervised) -> None:
         child.heard_at = time.monotonic()
         *lines, child.rest = (child.rest + data).split(b"\n")
         for line in lines:
-            word, _, value = line.decode("utf-8", "surrogateescape").partition(" ")
+            word, _, value = os.fsdecode(line).partition(" ")
             if word == "place":
                 child.place = value
             elif word == "silence":

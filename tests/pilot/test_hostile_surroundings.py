@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from host.kernel import become_subreaper
+from errors.codes import ErrorCode
 from jobs.journal import Journal
 from tests.chaos.pilotrun import ROOT, PilotRun
 from tests.waiting import wait_until
@@ -63,13 +64,13 @@ def one_job(run, **recipe):
 def finishes(run, job_id):
     assert run.wait_exit() == 0, run.story()
     run.assert_final(job_id, "finished", 0, rejected=0)
-    assert "Traceback" not in run.log() + run.out.read_text(), run.story()
+    assert "Traceback" not in run.log() + run.out.read_text(errors="replace"), run.story()
     run.assert_clean()
 
 
 PLAIN = {
     "H074 unset": bare([]),
-    "H074 missing": bare(["HOME=/nonexistent", "TMPDIR=/nonexistent/tmp", "PATH=/nonexistent", "XDG_RUNTIME_DIR=/none"]),
+    "H074 missing": bare(["HOME=/nonexistent", "TMPDIR=/nonexistent/tmp", "XDG_RUNTIME_DIR=/none", f"PATH={os.environ['PATH']}"]),
     "H075": lambda words: bare(["LC_ALL=C", "LANG=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0"])(shell("exec 0<&-")(words)),
     "H077 descriptors": shell("ulimit -n 64"),
     "H078": shell("exec 0<&- 1>&- 2>&-"),
@@ -84,7 +85,22 @@ def test_started_strangely(run, how):
     job_id = one_job(run)
     run.start(wrap=how)
     finishes(run, job_id)
-    assert not [path for path in Path("/tmp").glob("bulkhead-*/") if path.owner() == Path("/tmp").owner() and run.process.pid == 0]
+
+
+def test_h074_a_search_path_that_is_not_there_is_the_payloads_trouble(run):
+    job_id = one_job(run)
+    run.start(wrap=bare(["PATH=/nonexistent"]))
+    assert run.wait_exit() == 0, run.story()
+    run.assert_final(job_id, "failed", ErrorCode.PAYLOADEXECUTIONFAILURE)
+    run.assert_clean()
+
+
+def test_h075_bytes_that_are_no_text_in_a_variable_and_a_path(run):
+    run.workdir = run.home / os.fsdecode(b"\xff\xfe")
+    run.workdir.mkdir()
+    (job_id,) = run.sandbox.make_jobs(1, transform="/bin/sh", fields={"jobPars": "-c 'printenv ATLAS_ODD > odd.txt'"})
+    run.start(environment={"ATLAS_ODD": os.fsdecode(b"a\xffz")})
+    finishes(run, job_id)
 
 
 def test_h080_no_cgroups(run):
@@ -174,10 +190,10 @@ def test_h070_a_link_in_the_place_of_the_pilots_own_files(run, name):
         run.assert_final(job_id, "finished", 0)
     else:
         assert code == 66, run.story()
-        assert name in run.out.read_text()
+        assert name in run.out.read_text(errors="replace")
         assert not run.sandbox.record("acquire_jobs")
     assert list(target.iterdir()) == [] if target.is_dir() else target.read_text() == "precious"
-    assert "Traceback" not in run.out.read_text()
+    assert "Traceback" not in run.out.read_text(errors="replace")
 
 
 def _spoil(path, kind):
@@ -237,7 +253,7 @@ def test_h072_the_pilots_own_journal_cannot_be_read(run, kind):
     one_job(run)
     run.start(wrap=in_start_directory)
     assert run.wait_exit() == 66, run.story()
-    assert "give another directory with -a" in run.out.read_text() or "schema 999" in run.out.read_text()
+    assert "give another directory with -a" in run.out.read_text(errors="replace") or "schema 999" in run.out.read_text()
     assert not run.sandbox.record("acquire_jobs")
 
 
@@ -248,8 +264,9 @@ def disk(run):
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
 
-    def mount(options):
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(run.workdir)], check=False)
+    def mount(options, source="tmpfs"):
+        kind = "tmpfs" if source == "tmpfs" else "ext4"
+        done = subprocess.run(["mount", "-t", kind, "-o", options, source, str(run.workdir)], check=False)
         if done.returncode:
             pytest.skip("this machine does not let us mount a small file system")
 
@@ -259,17 +276,23 @@ def disk(run):
 
 
 def test_h076_read_only_in_the_middle_of_a_job(run, disk):
-    """The journal goes on elsewhere, the output cannot be brought from a disk that cannot... be written, but be read."""
-    disk("size=64m")
+    """What a kernel does that met an error on a disk. The journal goes on elsewhere, the job is reported as failed."""
+    image = run.home / "image"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run([allowed("mkfs.ext4", "-V")[0], "-q", str(image)], check=True)
+    disk("loop,errors=remount-ro", str(image))
+    source = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if str(run.workdir) in line)
     (job_id,) = run.sandbox.make_jobs(1, outputs=[1000], payload={"until": str(run.payload_end)})
     run.start(**NO_FLOOR)
     run.wait_call("update_job", job_status="running")
-    subprocess.run(["mount", "-o", "remount,ro", str(run.workdir)], check=True)
+    Path(f"/sys/fs/ext4/{Path(source).name}/trigger_fs_error").write_text("a test")
     run.payload_end.touch()
     run.wait_exit(60)
     job = run.assert_final(job_id, "failed")
     assert job["final"]["pilot_error_code"], run.story()
-    subprocess.run(["mount", "-o", "remount,rw", str(run.workdir)], check=True)
+    assert "Traceback" not in run.out.read_text(errors="replace"), run.story()
+    wait_until(lambda: not run.family(), 10, "processes are left")
 
 
 def test_h076_no_inodes_left(run, disk):
