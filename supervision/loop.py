@@ -162,6 +162,10 @@ class Loop:
             self._crash_point("action-after")
         if after is not before:
             self._hull.bulletin.publish(after, self._hull.crew.pids(), moment)
+        stood_s = now().mono - moment.mono
+        if stood_s > _SUSPENDED_S:
+            # A disk that kept this process waiting: nobody was silent, they were just not heard.
+            self._turn(Suspended(stood_s), now())
 
     def _commit(self, before: Pilot, after: Pilot, actions: list[Action], moment: Now) -> None:
         """Write the ledger; on a full disk give the reserve back and try until it is written (nothing may be lost).

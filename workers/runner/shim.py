@@ -526,7 +526,7 @@ def _say(word: str) -> None:
 
 
 def _write_exit(control: Control, payload: Payload, wait: Wait) -> None:
-    """Write `exit.json`; a full disk may become free again, so it is tried for a minute.
+    """Write `exit.json`; a full disk may become free again, so it is tried for a minute; nothing else gets better.
 
     Raises:
         OSError: it could not be written.
@@ -538,8 +538,8 @@ def _write_exit(control: Control, payload: Payload, wait: Wait) -> None:
     while True:
         try:
             control.write_reserved("exit.json", text)
-        except OSError:
-            if time.monotonic() >= give_up_at:
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() >= give_up_at:
                 raise
             wait.until(time.monotonic() + 1.0)
         else:
@@ -564,10 +564,12 @@ def main() -> int:
     wait = Wait(order, wake)
     if payload.pid:
         _hold(order, payload, wait)
-    _write_exit(control, payload, wait)
-    _say("ended")
-    if payload.pid:
-        _end_tree(payload, wait, order.term_grace_s, first_only=False)
+    try:
+        _write_exit(control, payload, wait)
+        _say("ended")
+    finally:
+        if payload.pid:
+            _end_tree(payload, wait, order.term_grace_s, first_only=False)
     return DONE
 
 
