@@ -1,8 +1,10 @@
 """Hostile payloads (pitfalls 9, H082-H100) in real pilots: the right code, one final report, nothing left, no escape."""
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +13,10 @@ import pytest
 
 from errors.codes import ErrorCode
 from host.kernel import become_subreaper
+from host.processes import read_row
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun, alive
-from host.processes import read_row
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -218,4 +221,50 @@ def test_h072_h095_a_journal_that_is_spoiled_while_the_pilot_runs(run, case):
         # the one before were is nowhere to be read.
         for left in run.tmp.glob("bulkhead-*"):
             shutil.rmtree(left)
+    run.assert_clean()
+
+
+def in_a_process_namespace(words):
+    """Run the command twice, one after the other, where `kill -9 -1` reaches nothing else; the shell is its first."""
+    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "/bin/sh", "-c", '"$@"; "$@"', "sh", *words]
+
+
+def test_h083_a_payload_kills_every_process_of_its_user(run):
+    """All die but the payload. The pilot that comes next ends it and reports the job, once."""
+    can = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, check=False)
+    if can.returncode:
+        pytest.skip("process namespaces are not allowed here")
+    case = deed("H083 everybody", "kill_everybody", "MARK", state="failed", code=ErrorCode.PAYLOADLOST)
+    run_all(run, [case], wrap=in_a_process_namespace)
+    assert list(run.home.glob("mark.*")), "it never came to the kill"
+    assert run.log().count("the pilot leaves") == 1
+    run.assert_clean()
+
+
+@pytest.fixture
+def freezer():
+    """A cgroup whose processes outlive SIGKILL until it is thawed: what a hung disk does to a process."""
+    group = Path("/sys/fs/cgroup/freezer") / f"bulkhead-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("there is no freezer that stops a SIGKILL, or it is not ours")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), 10, "frozen processes are left")
+    group.rmdir()
+
+
+def test_h090_a_payload_that_no_signal_reaches(run, freezer):
+    (job_id,) = run.sandbox.make_jobs(1, payload={"until": str(run.payload_end)}, fields={"maxWalltime": 2})
+    run.sandbox.set_queue(params={"job_maxwalltime": True})
+    run.start(sample_s=0.2)
+    run.wait_call("update_job", job_status="running")
+    payload = run.one("payload")
+    (freezer / "cgroup.procs").write_text(str(payload))
+    (freezer / "freezer.state").write_text("FROZEN")
+    assert run.wait_exit(60) == 0, run.story()
+    run.assert_final(job_id, "failed", ErrorCode.REACHEDMAXTIME, rejected=0)
+    assert f"pid {payload}" in run.log(), run.story()  # who has to look at the node is told
+    (freezer / "freezer.state").write_text("THAWED")
     run.assert_clean()

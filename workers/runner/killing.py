@@ -67,6 +67,8 @@ class Killing:
 
     def _done(self, left: tuple[str, ...]) -> None:
         self.over = True
+        if left:
+            _log.error("what outlives SIGKILL is left to the node: %s", ", ".join(left))
         remove_secrets(self._job_dir)
         self._desk.done(self._lease, PayloadKilled(left=left))
 

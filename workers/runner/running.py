@@ -14,7 +14,7 @@ from host.processes import Identity, send_signal
 from ipc.schema import PayloadEnded, PayloadStarted, RunPayload
 from settings.settings import Settings
 from workers.runner import outcome
-from workers.runner.control import Facts, look
+from workers.runner.control import Facts, look, still_known
 from workers.runner.ending import Ending
 from workers.runner.launch import make_order, start_shim
 from workers.runner.machine import START_LIMIT_S, Verdict, judge, next_look_s
@@ -52,6 +52,7 @@ class Running:
         self._told_started = False
         self._ending: Ending | None = None
         self._since: dict[str, float] = {}
+        self._facts = Facts()
 
     @property
     def title(self) -> str:
@@ -71,7 +72,7 @@ class Running:
         if self._ending is not None:
             self._end_what_is_left(moment)
             return
-        facts = look(self._control_dir)
+        facts = self._facts = still_known(self._facts, look(self._control_dir))
         self._watch.add(facts.shim if facts.shim_alive else None)
         self._watch.add(facts.payload if facts.payload_alive else None)
         if facts.payload is not None and not self._told_started:
