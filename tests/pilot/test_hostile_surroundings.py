@@ -1,17 +1,22 @@
 """Hostile surroundings (pitfalls 9, H069-H082): real pilots that are started where something is wrong."""
 
-import json
+import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import zmq
 
-from host.kernel import become_subreaper
 from errors.codes import ErrorCode
+from host.kernel import become_subreaper
+from ipc.codec import encode
+from ipc.schema import Beat
+
 from jobs.journal import Journal
 from tests.chaos.pilotrun import ROOT, PilotRun
 from tests.waiting import wait_until
@@ -334,3 +339,56 @@ print("another")
 """
     done = subprocess.run([*inside, sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout == "another\n", done.stderr
+
+
+@pytest.fixture
+def few_processes():
+    """A cgroup that takes 60 processes and threads, as a batch system may set it."""
+    group = Path("/sys/fs/cgroup/pids") / f"bulkhead-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("there is no cgroup for numbers of processes, or it is not ours")
+    (group / "pids.max").write_text("60")
+    yield group
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), 10, "processes are left")
+    group.rmdir()
+
+
+def test_h077_no_process_can_be_started_for_a_while(run, few_processes):
+    """A payload takes all that the slot has; a worker that dies meanwhile comes back when there is room again."""
+    script = (
+        "sleep 60 & first=$!; while sleep 60 2>/dev/null & do [ $(cat PIDS/pids.current) -ge 60 ] && break; done; "
+        "echo full > FULL; while [ ! -e END ]; do read -t 0.05 x < /dev/zero; done; kill $(jobs -p); exit 0"
+    )
+    for word, path in {"PIDS": few_processes, "FULL": run.home / "full", "END": run.payload_end}.items():
+        script = script.replace(word, str(path))
+    (job_id,) = run.sandbox.make_jobs(1, transform="/bin/bash", fields={"jobPars": f"-c '{script}'"})
+    run.start(wrap=shell(f"echo $$ > {few_processes}/cgroup.procs"))
+    wait_until((run.home / "full").exists, 15, f"the payload took all processes\n{run.story()}")
+    run.kill("monitor")
+    run.wait_log("Resource temporarily unavailable")
+    run.payload_end.touch()
+    finishes(run, job_id)
+
+
+def test_h069_heartbeats_of_another_while_a_worker_is_stopped(run):
+    """Whoever has no key is not heard: the stopped worker is silent, is replaced, and the job finishes."""
+    (job_id,) = run.sandbox.make_jobs(1, payload={"until": str(run.payload_end)})
+    run.start()
+    run.wait_call("update_job", job_status="running")
+    (bus,) = [path for path in run.tmp.glob("bulkhead-*/*") if path.is_socket() and "bus" in path.name]
+    stopped = run.kill("runner", signal.SIGSTOP)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as liar:
+        liar.linger = 0
+        liar.routing_id = b"runner.100003"
+        liar.connect(f"ipc://{bus}")
+
+        def lied():
+            with contextlib.suppress(zmq.Again):
+                liar.send(encode(Beat()), zmq.NOBLOCK)
+            return any(pid != stopped for pid in run.find("runner"))
+
+        wait_until(lied, 15, f"no new runner\n{run.story()}")
+    run.payload_end.touch()
+    finishes(run, job_id)
