@@ -20,6 +20,7 @@ from host import kernel
 CRASHED = 113
 _BURST, _PERIOD_S = 5, 300.0
 _GAP_S = 2.0
+_FORK_PAUSE_S = 1.0
 _FAILED = 1
 
 
@@ -92,7 +93,12 @@ def _start(child: _Supervised, run_supervisor: Callable[[Watchman], int], signal
         os.close(child.pipe)
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     child.incarnation += 1
-    pid = os.fork()  # noqa: TID251 - the guardian is single-threaded and must stay without libraries
+    while True:
+        try:
+            pid = os.fork()  # noqa: TID251 - the guardian is single-threaded and must stay without libraries
+            break
+        except BlockingIOError:  # the payload took all processes that the slot has; it runs on meanwhile
+            select.select([], [], [], _FORK_PAUSE_S)
     if pid == 0:
         os.close(read_end)
         os.close(signal_fd)

@@ -104,6 +104,23 @@ def fork_without_end(mark: str) -> None:
         time.sleep(0.01)
 
 
+def take_all_processes(full: str, end: str) -> None:
+    """Take all the processes that there are, each time that one more can be had; give them back when `end` exists."""
+    children = []
+    while not Path(end).exists():
+        try:
+            child = os.fork()
+        except OSError:
+            Path(full).touch()
+            time.sleep(0.01)
+            continue
+        if child == 0:
+            _sleep()
+        children.append(child)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
 def print_a_long_line() -> None:
     """One line that has no end, but the test's disk has: 64 MiB of it."""
     for _ in range(64):
@@ -270,7 +287,7 @@ MISDEEDS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         kill_group, kill_parent, kill_parent_and_hide, kill_everybody, stay, hold_pipes, fork_without_end,
-        print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, spoil_journal, report, output,
+        take_all_processes, print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, spoil_journal, report, output,
         write_on, spoil_inputs, work_dir, many_files, peep,
     )
 }  # fmt: skip

@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
 
+PAYLOAD = Path(__file__).with_name("hostile_payload.py")
 STRANGE = "a 'b' \"c\" $(id) $HOME `id` ; & * \\ é"
 NO_FLOOR = {"free_space_bytes": 0, "free_space_running_bytes": 0}
 
@@ -127,7 +128,7 @@ CANARY = "C4N4RY"
 
 def test_h082_a_payload_that_looks_into_the_pilot(run):
     found = run.home / "found"
-    script = f"exec {sys.executable} {Path(__file__).with_name('hostile_payload.py')} peep {found}"
+    script = f"exec {sys.executable} {PAYLOAD} peep {found}"
     (job_id,) = run.sandbox.make_jobs(1, transform="/bin/sh", fields={"jobPars": f"-c '{script}'"})
     (run.home / "proxy").write_text(CANARY)
     (run.home / "proxy").chmod(0o600)
@@ -357,17 +358,12 @@ def few_processes():
 
 def test_h077_no_process_can_be_started_for_a_while(run, few_processes):
     """A payload takes all that the slot has; a worker that dies meanwhile comes back when there is room again."""
-    script = (
-        "sleep 60 & first=$!; while sleep 60 2>/dev/null & do [ $(cat PIDS/pids.current) -ge 60 ] && break; done; "
-        "echo full > FULL; while [ ! -e END ]; do read -t 0.05 x < /dev/zero; done; kill $(jobs -p); exit 0"
-    )
-    for word, path in {"PIDS": few_processes, "FULL": run.home / "full", "END": run.payload_end}.items():
-        script = script.replace(word, str(path))
-    (job_id,) = run.sandbox.make_jobs(1, transform="/bin/bash", fields={"jobPars": f"-c '{script}'"})
-    run.start(wrap=shell(f"echo $$ > {few_processes}/cgroup.procs"))
+    script = f"exec {sys.executable} {PAYLOAD} take_all_processes {run.home / 'full'} {run.payload_end}"
+    (job_id,) = run.sandbox.make_jobs(1, transform="/bin/sh", fields={"jobPars": f"-c '{script}'"})
+    run.start(wrap=shell(f"echo $$ > {few_processes}/cgroup.procs"), restart_delay_s=1)
     wait_until((run.home / "full").exists, 15, f"the payload took all processes\n{run.story()}")
     run.kill("monitor")
-    run.wait_log("Resource temporarily unavailable")
+    run.wait_log("no monitor can be started")
     run.payload_end.touch()
     finishes(run, job_id)
 
