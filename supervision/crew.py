@@ -74,7 +74,7 @@ class ProcessCrew:
             process = fork_worker(briefing)
         except OSError as error:
             # The payload took what the slot has of processes or descriptors: this one died before it lived.
-            logging.getLogger("supervisor").error("no %s can be started: %s", role, error)
+            logging.getLogger("supervisor").warning("no %s can be started: %s", role, error)
             self._stillborn.append((role, incarnation, _STILLBORN))
             return
         identity = identify(process.pid)

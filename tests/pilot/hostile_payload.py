@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -197,7 +198,14 @@ def report(kind: str, secret: str) -> None:
     elif kind == "deep":
         path.write_text("[" * 200_000)
     elif kind == "types":
-        wrong = {"exitCode": ["7"], "exitMsg": {"a": 1}, "files": 3, "resource": [None], "executor": "x", "\0": "\ud800"}
+        wrong = {
+            "exitCode": ["7"],
+            "exitMsg": {"a": 1},
+            "files": 3,
+            "resource": [None],
+            "executor": "x",
+            "\0": "\ud800",
+        }
         path.write_text(json.dumps({**wrong, "exeErrorCode": 1e400, "exeErrorDiag": True}))
     else:
         path.write_text('{"exitCode": NaN, "exeErrorCode": -Infinity, "resource": {"transform": {"cpuTime": NaN}}}')
@@ -215,8 +223,6 @@ def output(kind: str, name: str, secret: str = "") -> None:
     elif kind == "device":
         path.symlink_to("/dev/zero")
     elif kind == "socket":
-        import socket
-
         socket.socket(socket.AF_UNIX).bind(name)
     elif kind == "sparse":
         with path.open("wb") as file:
@@ -287,8 +293,8 @@ MISDEEDS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         kill_group, kill_parent, kill_parent_and_hide, kill_everybody, stay, hold_pipes, fork_without_end,
-        take_all_processes, print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, spoil_journal, report, output,
-        write_on, spoil_inputs, work_dir, many_files, peep,
+        take_all_processes, print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end,
+        break_control_files, spoil_journal, report, output, write_on, spoil_inputs, work_dir, many_files, peep,
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Hostile payloads (pitfalls 9, H082-H100) in real pilots: the right code, one final report, nothing left, no escape."""
+"""Hostile payloads (pitfalls 9, H082-H100) in real pilots: the right code, one final report, no escape."""
 
 import json
 import os
@@ -148,7 +148,9 @@ OUTPUTS += [
 def test_h093_h094_h096_outputs_that_are_none_and_inputs_that_were_replaced(run):
     run_all(run, OUTPUTS)
     assert (run.home / "secret").read_text() == SECRET
-    assert not [path for path in run.sandbox.storage.rglob("*") if path.is_file() and SECRET in path.read_text("latin1")]
+    assert not [
+        path for path in run.sandbox.storage.rglob("*") if path.is_file() and SECRET in path.read_text("latin1")
+    ]
     run.assert_clean()
 
 
