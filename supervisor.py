@@ -3,6 +3,7 @@
 This file is the guardian's: it imports next to nothing, so that the first process is small and stands at once.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _pilot(arguments: list[str]) -> int:
+    if sys.getfilesystemencoding() != "utf-8":
+        # An old locale must not decide which names of files and jobs can be handled; the payload keeps its own.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very program again
     from supervision.guardian import Watchman, guard  # noqa: PLC0415
 
     def run(watchman: Watchman) -> int:

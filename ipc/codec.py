@@ -22,7 +22,11 @@ class MessageError(ValueError):
 
 def encode(message: object) -> bytes:
     """Return the wire form of any schema dataclass."""
-    return json.dumps(_plain(message), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    plain = _plain(message)
+    try:
+        return json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, in a path or a variable; escaped they go anywhere
+        return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def decode(frame: bytes | str, expected: Any) -> Any:

@@ -305,11 +305,12 @@ class _Packer:
         except OSError as error:
             self._notes.add(path, f"cannot be read ({error.strerror})")
             return
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)  # of a directory no stream can be made
+            self._notes.add(path, "not a regular file")
+            return
         with open(descriptor, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                self._notes.add(path, "not a regular file")
-                return
             info = self._info(path, status)
             info.size = min(status.st_size, MAX_MEMBER_BYTES)
             if info.size < status.st_size:

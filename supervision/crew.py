@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from settings.settings import Settings
 from supervision.launcher import Briefing, fork_worker, self_identity
 from workers.duties import make_duty, preload
 from workers.worker import Post, serve
+
+#: The exit code of a worker that could not even be forked; the signal of libzmq when it lacks something.
+_STILLBORN = -int(signal.SIGABRT)
 
 
 class Crew(Protocol):
@@ -49,6 +53,7 @@ class ProcessCrew:
         self._me = self_identity()
         self._alive: dict[tuple[str, int], tuple[Any, int | None]] = {}
         self._given_up: list[Any] = []
+        self._stillborn: list[tuple[str, int, int]] = []
         self._forked = False
 
     def start(self, role: str, incarnation: int) -> None:
@@ -56,17 +61,22 @@ class ProcessCrew:
         if role != "reporter" or self._forked:
             preload(role)
         self._forked = True
-        process = fork_worker(
-            Briefing(
-                role=role,
-                incarnation=incarnation,
-                invitation=self._bus.invite(role, incarnation),
-                settings=self._settings,
-                log_path=self._log_path,
-                supervisor=self._me,
-                guardian=self._guardian,
-            )
+        briefing = Briefing(
+            role=role,
+            incarnation=incarnation,
+            invitation=self._bus.invite(role, incarnation),
+            settings=self._settings,
+            log_path=self._log_path,
+            supervisor=self._me,
+            guardian=self._guardian,
         )
+        try:
+            process = fork_worker(briefing)
+        except OSError as error:
+            # The payload took what the slot has of processes or descriptors: this one died before it lived.
+            logging.getLogger("supervisor").warning("no %s can be started: %s", role, error)
+            self._stillborn.append((role, incarnation, _STILLBORN))
+            return
         self._bus.expect(role, incarnation, process.pid)
         identity = identify(process.pid)
         self._alive[role, incarnation] = (process, open_pidfd(identity) if identity else None)
@@ -91,7 +101,7 @@ class ProcessCrew:
     def deaths(self) -> list[tuple[str, int, int]]:
         """Reap what ended, whether still wanted or given up."""
         self._given_up = [process for process in self._given_up if process.exitcode is None]
-        ended = []
+        ended, self._stillborn = self._stillborn, []
         for (role, incarnation), (process, descriptor) in list(self._alive.items()):
             exit_code = process.exitcode
             if exit_code is not None:

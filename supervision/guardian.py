@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from host import kernel
 CRASHED = 113
 _BURST, _PERIOD_S = 5, 300.0
 _GAP_S = 2.0
+_FORK_PAUSE_S = 1.0
 _FAILED = 1
 
 
@@ -32,7 +34,7 @@ class Watchman(NamedTuple):
     def tell(self, word: str) -> None:
         """Say one line; a guardian that is gone or busy is seen elsewhere."""
         with contextlib.suppress(OSError):
-            os.write(self.pipe, word.encode() + b"\n")
+            os.write(self.pipe, os.fsencode(word) + b"\n")
 
 
 class _Supervised:
@@ -91,13 +93,20 @@ def _start(child: _Supervised, run_supervisor: Callable[[Watchman], int], signal
         os.close(child.pipe)
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     child.incarnation += 1
-    pid = os.fork()  # noqa: TID251 - the guardian is single-threaded and must stay without libraries
+    while True:
+        try:
+            pid = os.fork()  # noqa: TID251 - the guardian is single-threaded and must stay without libraries
+            break
+        except BlockingIOError:  # the payload took all processes that the slot has; it runs on meanwhile
+            select.select([], [], [], _FORK_PAUSE_S)
     if pid == 0:
         os.close(read_end)
         os.close(signal_fd)
         status = CRASHED
         try:
             status = run_supervisor(Watchman(write_end, child.place, child.incarnation))
+        except Exception:  # noqa: BLE001 - before there is a log; the guardian goes on by the status
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)  # noqa: TID251 - the child must not fall back into the guardian's frames
     os.close(write_end)
@@ -110,7 +119,7 @@ def _listen(child: _Supervised) -> None:
         child.heard_at = time.monotonic()
         *lines, child.rest = (child.rest + data).split(b"\n")
         for line in lines:
-            word, _, value = line.decode("utf-8", "surrogateescape").partition(" ")
+            word, _, value = os.fsdecode(line).partition(" ")
             if word == "place":
                 child.place = value
             elif word == "silence":

@@ -31,19 +31,23 @@ from supervision.crew import Crew
 from supervision.guardian import Watchman
 from supervision.lastmeans import end_payload
 from supervision.place import Place, drop_ballast
+from supervision.refuge import is_damaged, new_journal
 
 #: The kernel sends this one when the guardian dies, where pidfds are not known.
 GUARDIAN_GONE = signal.SIGRTMIN + 1
 _SUSPENDED_S = 2.0
 _COMMIT_PAUSE_S = 1.0
+#: So long a journal may refuse what is written before another is begun elsewhere.
+_REFUSAL_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Hull:
-    """What the loop holds in its hands."""
+    """What the loop holds in its hands; `facts` are the journal's notes for other pilots."""
 
     place: Place
     journal: Journal
+    facts: dict[str, object]
     bus: Bus
     bulletin: Bulletin
     crew: Crew
@@ -164,10 +168,18 @@ class Loop:
             self._crash_point("action-after")
         if after is not before:
             self._hull.bulletin.publish(after, self._hull.crew.pids(), moment)
+        stood_s = now().mono - moment.mono
+        if stood_s > _SUSPENDED_S:
+            # A disk that kept this process waiting: nobody was silent, they were just not heard.
+            self._turn(Suspended(stood_s), now())
 
     def _commit(self, before: Pilot, after: Pilot, actions: list[Action], moment: Now) -> None:
-        """Write the ledger; on a full disk give the reserve back and try until it is written (nothing may be lost)."""
+        """Write the ledger; on a full disk give the reserve back and try until it is written (nothing may be lost).
+
+        One that cannot be written at all goes on elsewhere: the payload must not outlive the disk unseen.
+        """
         texts = tuple(action.text for action in actions if isinstance(action, Say))
+        began = now().mono
         while True:
             try:
                 self._hull.journal.commit(before.ledger, after.ledger, moment.wall, texts)
@@ -175,10 +187,24 @@ class Loop:
                 freed = drop_ballast(self._hull.place)
                 self._log.error("the journal cannot be written (%s); reserve given back: %s", error, freed)
                 self._hull.watchman.tell("beat")
-                if not freed:
-                    self._pause(_COMMIT_PAUSE_S)
+                if freed:
+                    continue
+                if (is_damaged(error) or now().mono - began >= _REFUSAL_S) and self._move_journal(after, moment):
+                    return
+                self._pause(_COMMIT_PAUSE_S)
             else:
                 return
+
+    def _move_journal(self, after: Pilot, moment: Now) -> bool:
+        hull = self._hull
+        found = new_journal(hull.place, hull.facts, after.ledger, moment.wall)
+        if found is None:
+            return False
+        with contextlib.suppress(sqlite3.Error):
+            hull.journal.close()
+        hull.place, hull.journal = found
+        hull.watchman.tell(f"place {hull.place.line()}")
+        return True
 
     def _pause(self, pause_s: float) -> None:
         """Wait on what may free disk space: a worker that ends."""

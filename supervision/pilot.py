@@ -42,6 +42,7 @@ from supervision.place import (
     vacate,
 )
 from supervision.recovery import take_over_others
+from supervision.refuge import leave_room
 
 USAGE_EXIT = 2
 _PLACE_EXIT = 66
@@ -100,9 +101,7 @@ def _open_journal(place: Place) -> tuple[Place, Journal]:
         return other, Journal(other.journal)
 
 
-def _sail(
-    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
-) -> int:
+def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int) -> int:
     log = logging.getLogger("supervisor")
     if guardian is None:
         return CRASHED
@@ -125,7 +124,8 @@ def _sail(
     began = reopened(ledger or Ledger()) if resumed else inherited(ledger or Ledger())
     journal.commit(ledger or Ledger(), began, time.time())
     # Only now the journal is this pilot's: a kill before this line must not make its next incarnation believe so.
-    journal.note(guardian=me, node=os.uname().nodename, supervisor=os.getpid())
+    facts: dict[str, object] = {"guardian": me, "node": os.uname().nodename, "supervisor": os.getpid()}
+    journal.note(**facts)
     began = take_over_others(began, place, settings, journal)
     settings = replace(settings, home=str(place.main_dir))
     if not resumed:
@@ -136,9 +136,7 @@ def _sail(
     bulletin = Bulletin(context, run_dir)
     log_path = None if settings.no_pilot_log else place.log
     crew: Crew = (
-        ThreadCrew(bus, settings, context, guardian)
-        if threads
-        else ProcessCrew(bus, settings, log_path, guardian)
+        ThreadCrew(bus, settings, context, guardian) if threads else ProcessCrew(bus, settings, log_path, guardian)
     )
     log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
     for warning in () if resumed else settings.warnings:
@@ -146,6 +144,7 @@ def _sail(
     hull = Hull(
         place=place,
         journal=journal,
+        facts={**facts, "run_dir": str(run_dir)},
         bus=bus,
         bulletin=bulletin,
         crew=crew,
@@ -165,6 +164,7 @@ def _sail(
     else:
         if not loop.has_jobs():
             vacate(place.room)
+            leave_room(hull.place)
         remove_renewed(place.main_dir)
         remove_job_secrets(loop.held_jobs())
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
@@ -172,7 +172,7 @@ def _sail(
     finally:
         bus.close()
         bulletin.close()
-        journal.close()
+        hull.journal.close()
         drop_ballast(place)
         remove_run_dir(run_dir)
 

@@ -7,6 +7,7 @@
 <tmp>/bulkhead-XXXXXX/        0700: the sockets of the bus; short, as ipc paths are limited (P53, P112)
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -120,7 +121,8 @@ def vacate(room: Path) -> None:
     """Tell later pilots that nothing is left to be taken over here; they then need not look into the journal."""
     # With what was being written when its writer was killed.
     for path in (*room.glob(KEPT), *room.glob(f".{KEPT}.*.part"), room / LOCK):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone, or on a disk that became read-only
+            path.unlink()
 
 
 def name_run_dir() -> Path:

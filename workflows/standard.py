@@ -85,9 +85,7 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         run=_run(job, queue, settings, job_dir, control_dir),
         stage_out=None if is_fed(job) else _stage_out(chooser),
         log=_log(chooser, settings),
-        watch=replace(
-            _watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"
-        ),
+        watch=replace(_watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"),
         clean=CleanUp(
             root=main_dir,
             paths=(

@@ -139,7 +139,7 @@ def test_in_the_background_of_a_shell_that_ignores_int_and_quit(pilot, name):
     [{"children": 3}, {"ignore_term": True}, {"ignore_term": True, "children": 3, "detached": True}],
     ids=["children", "ignores-term", "ignores-term-detached-children"],
 )
-def test_a_payload_that_does_not_want_to_go(pilot, payload):
+def test_h090_a_payload_that_does_not_want_to_go(pilot, payload):
     held = hold(pilot, "payload", pilot.start, payload=payload)
     children = payload.get("children", 0)
     sleepers = lambda: [row for row in pilot.family() if row.name == "sleep"]  # noqa: E731
@@ -148,7 +148,7 @@ def test_a_payload_that_does_not_want_to_go(pilot, payload):
     check_ended_by(pilot, held, "TERM", pilot.wait_exit(_PROMPT_S))
 
 
-def test_a_stopped_payload_is_ended_as_well(pilot):
+def test_h090_a_stopped_payload_is_ended_as_well(pilot):
     held = hold(pilot, "payload", pilot.start)
     pilot.kill("payload", signal.SIGSTOP)
     os.kill(pilot.process.pid, signal.SIGTERM)

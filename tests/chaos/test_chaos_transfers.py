@@ -104,7 +104,7 @@ def test_a_storage_that_cannot_be_written_fails_the_job_and_its_log(pilot):
     pilot.assert_clean()
 
 
-def test_a_missing_output_fails_the_job(pilot):
+def test_h096_a_missing_output_fails_the_job(pilot):
     job_id = pilot.sandbox.make_jobs(1, outputs=[3000], transform="quick.sh", payload={"outputs": "other:1"})[0]
     pilot.start()
     assert pilot.wait_exit() == 0, pilot.story()
@@ -129,14 +129,14 @@ def small_disk(pilot):
 _NO_FLOOR = {"free_space_bytes": 0, "free_space_running_bytes": 0}
 
 
-def test_a_disk_too_small_for_the_inputs(small_disk):
+def test_h076_a_disk_too_small_for_the_inputs(small_disk):
     job_id = small_disk.sandbox.make_jobs(1, inputs=[40_000_000], outputs=[1000])[0]
     # The inputs go to the work directory: the option that puts them elsewhere comes again, and the last one counts.
     small_disk.start("--input-destination-dir", "", **_NO_FLOOR)
     fails(small_disk, job_id, ErrorCode.NOLOCALSPACE)
 
 
-def test_a_payload_that_fills_the_disk(small_disk):
+def test_h087_a_payload_that_fills_the_disk(small_disk):
     """The payload cannot write its outputs; the journal and the report can be written all the same."""
     job_id = small_disk.sandbox.make_jobs(1, outputs=[60_000_000], payload={})[0]
     small_disk.start(ballast_bytes=2_000_000, **_NO_FLOOR)
@@ -146,7 +146,7 @@ def test_a_payload_that_fills_the_disk(small_disk):
     small_disk.assert_clean()
 
 
-def test_a_disk_filled_by_others_while_the_payload_runs(small_disk):
+def test_h076_a_disk_filled_by_others_while_the_payload_runs(small_disk):
     held = hold(small_disk, "payload", lambda: small_disk.start(ballast_bytes=2_000_000, **_NO_FLOOR))
     filler = small_disk.workdir / "filler"
     with filler.open("wb", buffering=0) as stream:

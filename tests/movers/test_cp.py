@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from errors.codes import ErrorCode
-from movers import copying, cp, landing
+from movers import copying, cp, landing, mv
 from movers.base import MoverError, local_path, partial_name
 from tests.movers.orders import adler32, ignore, left_over, md5, noise, order_of
 from tests.movers.small_disk import small_disk_at
@@ -94,7 +94,7 @@ def test_an_empty_output_where_that_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "device", "link out", "link to a fifo", "link to a device"])
-def test_outputs_of_other_kinds_are_refused(tmp_path: Path, kind: str) -> None:
+def test_h093_outputs_of_other_kinds_are_refused(tmp_path: Path, kind: str) -> None:
     job = tmp_path / "job"
     job.mkdir()
     source = job / "out"
@@ -158,7 +158,7 @@ def test_a_terabyte_of_nothing_takes_no_time_and_no_space(tmp_path: Path) -> Non
     assert (tmp_path / "b").stat().st_blocks * 512 < 1_000_000
 
 
-def test_a_good_destination_is_left_alone_and_a_bad_one_replaced(tmp_path: Path) -> None:
+def test_h104_a_good_destination_is_left_alone_and_a_bad_one_replaced(tmp_path: Path) -> None:
     data = noise(tmp_path / "a")
     (tmp_path / "b").write_bytes(data)
     before = (tmp_path / "b").stat()
@@ -173,7 +173,7 @@ def test_a_good_destination_is_left_alone_and_a_bad_one_replaced(tmp_path: Path)
     assert (tmp_path / "b").read_bytes() == data
 
 
-def test_a_link_at_the_destination_is_replaced_not_followed(tmp_path: Path) -> None:
+def test_h070_a_link_at_the_destination_is_replaced_not_followed(tmp_path: Path) -> None:
     data = noise(tmp_path / "a")
     (tmp_path / "victim").write_text("untouched")
     (tmp_path / "b").symlink_to("victim")
@@ -206,7 +206,7 @@ def test_long_names_have_room_for_their_partial_file(tmp_path: Path) -> None:
     assert (tmp_path / name).exists()
 
 
-def test_a_source_that_changes_meanwhile(tmp_path: Path) -> None:
+def test_h107_a_source_that_changes_meanwhile(tmp_path: Path) -> None:
     noise(tmp_path / "a", 20_000_000)
 
     def grow(_done: int) -> None:
@@ -225,7 +225,22 @@ def test_a_source_that_changes_meanwhile(tmp_path: Path) -> None:
         assert left_over(tmp_path) == []
 
 
-def test_two_movers_race_for_one_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mover", [cp, mv])
+def test_h103_a_rename_that_fails_after_the_transfer(tmp_path: Path, mover) -> None:
+    noise(tmp_path / "a")
+
+    def meddle(_done: int) -> None:
+        (tmp_path / "b").mkdir(exist_ok=True)
+
+    with pytest.raises(MoverError) as caught:
+        mover.move(order_of(tmp_path / "a", tmp_path / "b", "out"), meddle)
+    assert caught.value.code == ErrorCode.STAGEOUTFAILED
+    assert left_over(tmp_path) == []
+    (tmp_path / "b").rmdir()
+    assert mover.move(order_of(tmp_path / "a", tmp_path / "b", "out"), ignore).size_bytes == 3_000_000
+
+
+def test_h110_two_movers_race_for_one_file(tmp_path: Path) -> None:
     data = noise(tmp_path / "a", 5_000_000)
     failures: list[MoverError] = []
 
@@ -248,7 +263,7 @@ def test_two_movers_race_for_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("direction", "code"), [("in", ErrorCode.NOLOCALSPACE), ("out", ErrorCode.NOREMOTESPACE)])
 @pytest.mark.parametrize("asked_before", [True, False])
-def test_a_full_disk(tmp_path: Path, direction: str, code: int, asked_before: bool, monkeypatch) -> None:
+def test_h076_a_full_disk(tmp_path: Path, direction: str, code: int, asked_before: bool, monkeypatch) -> None:
     noise(tmp_path / "a", 3 << 20)
     if not asked_before:
         monkeypatch.setattr(landing.Landing, "check_space", lambda *_: None)
@@ -265,7 +280,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, direction: str, code: i
     assert refused(order_of(tmp_path / "a", tmp_path / "file" / "sub" / "b", direction)).code == code
 
 
-def test_a_read_only_directory(tmp_path: Path) -> None:
+def test_h076_a_read_only_directory(tmp_path: Path) -> None:
     noise(tmp_path / "a")
     if os.geteuid() != 0:
         (tmp_path / "ro").mkdir(mode=0o555)

@@ -1,5 +1,6 @@
 """http against a real server on loopback."""
 
+import gzip
 import http.server
 import socket
 import ssl
@@ -12,7 +13,7 @@ import trustme
 
 from errors.codes import ErrorCode
 from movers import http as http_mover
-from movers.base import MoverError
+from movers.base import MoverError, partial_name
 from tests.movers.orders import adler32, ignore, left_over, order_of
 
 DATA = b"#!/bin/sh\necho a transform\n" * 10_000
@@ -22,6 +23,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        self.server.asked.append(dict(self.headers))
         name = self.path.partition("?")[0].strip("/")
         getattr(self, f"answer_{name}", self.answer_status)()
 
@@ -50,6 +52,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"x" * 10)
         self.wfile.flush()
         self.server.over.wait(20)
+
+    def answer_bomb(self) -> None:
+        body = gzip.compress(bytes(1 << 24))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
 
     def answer_here(self) -> None:
         self.redirect("/file")
@@ -82,6 +92,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.over = threading.Event()
+        self.asked: list[dict[str, str]] = []
 
     def handle_error(self, *_args: object) -> None:
         pass
@@ -128,7 +139,7 @@ def test_webdav_is_read_by_plain_http(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "b").read_bytes() == DATA
 
 
-def test_a_good_destination_is_left_alone(server: Server, tmp_path: Path) -> None:
+def test_h104_a_good_destination_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(DATA)
     order = order_of(url(server, "500"), tmp_path / "b", size_bytes=len(DATA), checksum=adler32(DATA))
     assert http_mover.move(order, ignore).size_bytes == len(DATA)
@@ -162,6 +173,23 @@ def test_sizes_and_checksums_are_compared(server: Server, tmp_path: Path) -> Non
     unsized = order_of(url(server, "unsized"), tmp_path / "b", size_bytes=7)
     assert refused(unsized).code == ErrorCode.SIZETOOLARGE
     assert list(tmp_path.iterdir()) == []
+
+
+def test_h106_nothing_is_unpacked(server: Server, tmp_path: Path) -> None:
+    moved = http_mover.move(order_of(url(server, "bomb"), tmp_path / "b"), ignore)
+    assert moved.size_bytes == (tmp_path / "b").stat().st_size < 1 << 16
+
+
+def test_h108_no_part_of_a_file_is_asked_for(server: Server, tmp_path: Path) -> None:
+    """What a dead attempt left is thrown away, so a server that ignores ranges can do no harm."""
+    order = order_of(url(server, "short"), tmp_path / "b")
+    refused(order)
+    (tmp_path / partial_name("b", order.token)).write_bytes(b"old" * 10)
+    moved = http_mover.move(order._replace(source=url(server, "file")), ignore)
+    assert (tmp_path / "b").read_bytes() == DATA
+    assert moved.checksum == adler32(DATA)
+    assert not any("Range" in headers for headers in server.asked)
+    assert left_over(tmp_path) == []
 
 
 def test_the_size_is_bounded(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

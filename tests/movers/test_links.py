@@ -20,7 +20,7 @@ def test_mv_places_an_output_without_writing_it_again_and_can_be_repeated(tmp_pa
     assert left_over(tmp_path / "store") == []
 
 
-def test_mv_replaces_what_else_is_there(tmp_path: Path) -> None:
+def test_h104_mv_replaces_what_else_is_there(tmp_path: Path) -> None:
     data = noise(tmp_path / "a")
     (tmp_path / "b").write_text("older")
     mv.move(order_of(tmp_path / "a", tmp_path / "b", "out", mode=0o600), ignore)

@@ -55,7 +55,7 @@ def test_only_what_is_below_the_root(tmp_path: Path, path: str) -> None:
     assert tmp_path.exists()
 
 
-def test_a_tree_deeper_than_any_path_or_descriptor_table(tmp_path: Path) -> None:
+def test_h099_a_tree_deeper_than_any_path_or_descriptor_table(tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     for _ in range(3000):
         os.mkdir("d", dir_fd=handle)

@@ -9,6 +9,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -104,6 +105,23 @@ def fork_without_end(mark: str) -> None:
         time.sleep(0.01)
 
 
+def take_all_processes(full: str, end: str) -> None:
+    """Take all the processes that there are, each time that one more can be had; give them back when `end` exists."""
+    children = []
+    while not Path(end).exists():
+        try:
+            child = os.fork()
+        except OSError:
+            Path(full).touch()
+            time.sleep(0.01)
+            continue
+        if child == 0:
+            _sleep()
+        children.append(child)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
 def print_a_long_line() -> None:
     """One line that has no end, but the test's disk has: 64 MiB of it."""
     for _ in range(64):
@@ -149,6 +167,22 @@ def break_control_files(main: str) -> None:
     (Path(main) / "pilot_drain.x").unlink()
 
 
+def spoil_journal(main: str, how: str) -> None:
+    """Do to the pilot's memory what a broken disk does."""
+    room = Path(main) / ".bulkhead"
+    journals = sorted(room.glob("journal.sqlite*"))
+    for path in journals:
+        size = path.stat().st_size
+        if how == "removed":
+            path.unlink()
+        else:
+            with path.open("r+b") as file:
+                file.truncate(0 if how == "empty" else size)
+                file.write(b"\0" * size if how == "zeros" else b"")
+    if how == "removed":
+        shutil.rmtree(room / "control")
+
+
 def report(kind: str, secret: str) -> None:
     """Write a job report of a kind that nobody should believe."""
     path = Path("jobReport.json")
@@ -164,7 +198,14 @@ def report(kind: str, secret: str) -> None:
     elif kind == "deep":
         path.write_text("[" * 200_000)
     elif kind == "types":
-        wrong = {"exitCode": ["7"], "exitMsg": {"a": 1}, "files": 3, "resource": [None], "executor": "x", "\0": "\ud800"}
+        wrong = {
+            "exitCode": ["7"],
+            "exitMsg": {"a": 1},
+            "files": 3,
+            "resource": [None],
+            "executor": "x",
+            "\0": "\ud800",
+        }
         path.write_text(json.dumps({**wrong, "exeErrorCode": 1e400, "exeErrorDiag": True}))
     else:
         path.write_text('{"exitCode": NaN, "exeErrorCode": -Infinity, "resource": {"transform": {"cpuTime": NaN}}}')
@@ -182,8 +223,6 @@ def output(kind: str, name: str, secret: str = "") -> None:
     elif kind == "device":
         path.symlink_to("/dev/zero")
     elif kind == "socket":
-        import socket
-
         socket.socket(socket.AF_UNIX).bind(name)
     elif kind == "sparse":
         with path.open("wb") as file:
@@ -254,8 +293,8 @@ MISDEEDS: dict[str, Callable[..., None]] = {
     function.__name__: function
     for function in (
         kill_group, kill_parent, kill_parent_and_hide, kill_everybody, stay, hold_pipes, fork_without_end,
-        print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end, break_control_files, report, output,
-        write_on, spoil_inputs, work_dir, many_files, peep,
+        take_all_processes, print_a_long_line, allocate, print_strange_things, stop_and_ask_for_the_end,
+        break_control_files, spoil_journal, report, output, write_on, spoil_inputs, work_dir, many_files, peep,
     )
 }  # fmt: skip
 

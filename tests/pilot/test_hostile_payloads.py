@@ -1,10 +1,12 @@
-"""Hostile payloads (pitfalls 9, H082-H100) in real pilots: the right code, one final report, nothing left, no escape."""
+"""Hostile payloads (pitfalls 9, H082-H100) in real pilots: the right code, one final report, no escape."""
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from host.kernel import become_subreaper
 from host.processes import read_row
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun, alive
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -145,7 +148,9 @@ OUTPUTS += [
 def test_h093_h094_h096_outputs_that_are_none_and_inputs_that_were_replaced(run):
     run_all(run, OUTPUTS)
     assert (run.home / "secret").read_text() == SECRET
-    assert not [path for path in run.sandbox.storage.rglob("*") if path.is_file() and SECRET in path.read_text("latin1")]
+    assert not [
+        path for path in run.sandbox.storage.rglob("*") if path.is_file() and SECRET in path.read_text("latin1")
+    ]
     run.assert_clean()
 
 
@@ -201,4 +206,67 @@ def test_h086_h088_h089_h093_what_a_payload_uses_without_end_and_prints(run):
     log = run.log()
     assert "\x1b" not in log
     assert not [line for line in log.splitlines() if line.startswith("2026-01-01")]
+    run.assert_clean()
+
+
+SPOILED = [deed(f"H072 H095 {how}", "spoil_journal", "MAIN", how) for how in ("zeros", "empty", "removed")]
+
+
+@pytest.mark.parametrize("case", SPOILED, ids=lambda case: case.name)
+def test_h072_h095_a_journal_that_is_spoiled_while_the_pilot_runs(run, case):
+    """What is remembered is written anew, elsewhere; without the control files nothing is known of the payload."""
+    if case.words[-1] == "removed":
+        case = replace(case, state="failed", code=ErrorCode.PAYLOADLOST)
+    run_all(run, [case])
+    if case.words[-1] == "empty":
+        # The supervisor died of it (SIGBUS); the next one took the job from its definition, but where the sockets of
+        # the one before were is nowhere to be read.
+        for left in run.tmp.glob("bulkhead-*"):
+            shutil.rmtree(left)
+    run.assert_clean()
+
+
+def in_a_process_namespace(words):
+    """Run the command twice, one after the other, where `kill -9 -1` reaches nothing else; the shell is its first."""
+    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "/bin/sh", "-c", '"$@"; "$@"', "sh", *words]
+
+
+def test_h083_a_payload_kills_every_process_of_its_user(run):
+    """All die but the payload. The pilot that comes next ends it and reports the job, once."""
+    can = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, check=False)
+    if can.returncode:
+        pytest.skip("process namespaces are not allowed here")
+    case = deed("H083 everybody", "kill_everybody", "MARK", state="failed", code=ErrorCode.PAYLOADLOST)
+    run_all(run, [case], wrap=in_a_process_namespace)
+    assert list(run.home.glob("mark.*")), "it never came to the kill"
+    assert run.log().count("the pilot leaves") == 1
+    run.assert_clean()
+
+
+@pytest.fixture
+def freezer():
+    """A cgroup whose processes outlive SIGKILL until it is thawed: what a hung disk does to a process."""
+    group = Path("/sys/fs/cgroup/freezer") / f"bulkhead-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("there is no freezer that stops a SIGKILL, or it is not ours")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), 10, "frozen processes are left")
+    group.rmdir()
+
+
+def test_h090_a_payload_that_no_signal_reaches(run, freezer):
+    (job_id,) = run.sandbox.make_jobs(1, payload={"until": str(run.payload_end)}, fields={"maxWalltime": 2})
+    run.sandbox.set_queue(params={"job_maxwalltime": True})
+    run.start(sample_s=0.2)
+    run.wait_call("update_job", job_status="running")
+    payload = run.one("payload")
+    (freezer / "cgroup.procs").write_text(str(payload))
+    (freezer / "freezer.state").write_text("FROZEN")
+    assert run.wait_exit(60) == 0, run.story()
+    run.assert_final(job_id, "failed", ErrorCode.REACHEDMAXTIME, rejected=0)
+    assert f"pid {payload}" in run.log(), run.story()  # who has to look at the node is told
+    (freezer / "freezer.state").write_text("THAWED")
     run.assert_clean()

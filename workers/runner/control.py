@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,20 @@ def look(control_dir: Path) -> Facts:
         this_boot=all(who.boot_id == boot for who in (shim, payload) if who is not None),
         started_wall=_number(mark.get("started")),
         exit=_exit(control_dir / "exit.json"),
+    )
+
+
+def still_known(before: Facts, seen: Facts) -> Facts:
+    """Return `seen`; or what is left of `before` when the claim is gone: a payload that was started stays started.
+
+    Somebody removed the control directory, the payload perhaps. Its exit will never be read, but it runs once.
+    """
+    if seen.claimed or not before.claimed:
+        return seen
+    return replace(
+        before,
+        shim_alive=before.shim is not None and is_alive(before.shim),
+        payload_alive=before.payload is not None and is_alive(before.payload),
     )
 
 

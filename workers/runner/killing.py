@@ -1,5 +1,6 @@
 """One payload that must end, found from its control directory alone."""
 
+import logging
 from pathlib import Path
 
 from errors.codes import ErrorCode
@@ -11,6 +12,8 @@ from workers.runner.ending import Ending
 from workers.runner.prepare import remove_secrets
 from workers.runner.watch import ProcessWatch
 from workers.worker import Desk
+
+_log = logging.getLogger("runner")
 
 
 class Killing:
@@ -48,9 +51,13 @@ class Killing:
             try:
                 never = forbid_start(self._control_dir)
             except OSError as error:
-                # Without the control directory nothing can have been started here, nor can it be.
-                self._fail(error)
-                return
+                if all(facts.shim is None for facts in self._ending.facts()):
+                    # Without the control directory nothing can have been started here, nor can it be.
+                    self._fail(error)
+                    return
+                # A disk that became read-only, or the payload's own doing: it was started, so it can be ended.
+                _log.warning("the control directory cannot be written: %s", error)
+                never = False
             self._forbidden = True
             if never:
                 self._done(())
@@ -65,6 +72,8 @@ class Killing:
 
     def _done(self, left: tuple[str, ...]) -> None:
         self.over = True
+        if left:
+            _log.error("what outlives SIGKILL is left to the node: %s", ", ".join(left))
         remove_secrets(self._job_dir)
         self._desk.done(self._lease, PayloadKilled(left=left))
 

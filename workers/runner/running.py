@@ -12,7 +12,7 @@ from host.files import read_bounded
 from host.processes import Identity, send_signal
 from ipc.schema import RunPayload
 from settings.settings import Settings
-from workers.runner.control import Exit, Facts, look
+from workers.runner.control import Exit, Facts, look, still_known
 from workers.runner.ending import Ending
 from workers.runner.launch import make_order, start_shim
 from workers.runner.machine import START_LIMIT_S, Verdict, judge, next_look_s
@@ -67,6 +67,7 @@ class Running:
         self._child: ShimChild | None = None
         self._ending: Ending | None = None
         self._since: dict[str, float] = {}
+        self._facts = Facts()
 
     def wake(self) -> None:
         """Look at the facts again at the next tick."""
@@ -81,7 +82,7 @@ class Running:
         if self._ending is not None:
             self._end_what_is_left(moment)
             return
-        facts = look(self._control_dir)
+        facts = self._facts = still_known(self._facts, look(self._control_dir))
         self._watch.add(facts.shim if facts.shim_alive else None)
         self._watch.add(facts.payload if facts.payload_alive else None)
         if facts.payload is not None and not self.told_started:

@@ -79,7 +79,6 @@ class Order:
         self.orphan_grace_s = float(fields[b"orphan_grace_s"])
         self.term_grace_s = float(fields[b"term_grace_s"])
 
-
     def shell_arguments(self) -> list[bytes]:
         """Return what the shell is given: the line itself, or the file that holds one too long for an argument."""
         if len(self.command) <= _LONG_COMMAND_BYTES:
@@ -542,7 +541,7 @@ def _say(word: str) -> None:
 
 
 def _write_exit(control: Control, payload: Payload, wait: Wait) -> None:
-    """Write `exit.json`; a full disk may become free again, so it is tried for a minute.
+    """Write `exit.json`; a full disk may become free again, so it is tried for a minute; nothing else gets better.
 
     Raises:
         OSError: it could not be written.
@@ -554,8 +553,8 @@ def _write_exit(control: Control, payload: Payload, wait: Wait) -> None:
     while True:
         try:
             control.write_reserved("exit.json", text)
-        except OSError:
-            if time.monotonic() >= give_up_at:
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() >= give_up_at:
                 raise
             wait.until(time.monotonic() + 1.0)
         else:
@@ -580,10 +579,12 @@ def main() -> int:
     wait = Wait(order, wake)
     if payload.pid:
         _hold(order, payload, wait)
-    _write_exit(control, payload, wait)
-    _say("ended")
-    if payload.pid:
-        _end_tree(payload, wait, order.term_grace_s, first_only=False)
+    try:
+        _write_exit(control, payload, wait)
+        _say("ended")
+    finally:
+        if payload.pid:
+            _end_tree(payload, wait, order.term_grace_s, first_only=False)
     return DONE
 
 

@@ -158,7 +158,7 @@ def test_the_slots_end_counts_before_the_payload_starts(post):
     assert 0.45 < now().mono - began.mono < 2
 
 
-def test_a_set_clock_does_not_move_the_slots_end(post):
+def test_h098_a_set_clock_does_not_move_the_slots_end(post):
     post.watch(until_wall=now().wall + 1000)
     for _ in range(3):
         post.duty.tick(Now(now().mono + 5, now().wall + 5000))

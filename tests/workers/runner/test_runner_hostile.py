@@ -69,7 +69,7 @@ def test_the_shim_hides_its_memory_and_names_itself(place):
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "hard link", "file"])
 @pytest.mark.parametrize("name", ["payload.stdout", "payload.stderr"])
-def test_output_files_placed_by_someone_are_not_followed(place, tmp_path, kind, name):
+def test_h070_h071_output_files_placed_by_someone_are_not_followed(place, tmp_path, kind, name):
     place.prepare()
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -106,7 +106,7 @@ def test_a_job_directory_that_is_gone_fails_with_the_reason(place):
     assert str(place.job_dir) in result.error_diag
 
 
-def test_daemons_are_ended_after_the_payload(place):
+def test_h084_daemons_are_ended_after_the_payload(place):
     daemon = "import os,signal,time; signal.signal(15, signal.SIG_IGN); os.fork() and os._exit(0); os.setsid()"
     daemon += "; os.fork() and os._exit(0); open('daemon', 'w').write('x'); time.sleep(60)"
     result = place.run(f'{PYTHON} -c "{daemon}"; until [ -s daemon ]; do sleep 0.01; done; exit 9')
@@ -115,25 +115,25 @@ def test_daemons_are_ended_after_the_payload(place):
 
 
 @pytest.mark.parametrize("command", ["kill -9 0", "kill -9 -$$", "kill -9 $PPID"])
-def test_kills_of_its_surroundings_do_not_reach_the_runner(place, command):
+def test_h083_kills_of_its_surroundings_do_not_reach_the_runner(place, command):
     result = place.run(f"sleep 60 & {command}; exec sleep 60")
     assert result.error_code in (ErrorCode.PAYLOADEXECUTIONFAILURE, ErrorCode.PAYLOADLOST)
     assert place.processes() == []
 
 
-def test_closing_everything_early_is_no_end(place):
+def test_h091_closing_everything_early_is_no_end(place):
     result = place.run("exec 0<&- 1>&- 2>&-; sleep 0.1; exit 6")
     assert result.exit_code == 6
 
 
-def test_big_output_goes_to_files_and_only_tails_are_read(place):
+def test_h088_big_output_goes_to_files_and_only_tails_are_read(place):
     result = place.run("head -c 50000000 /dev/zero; head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1")
     assert result.exit_code == 1
     assert (place.job_dir / "payload.stdout").stat().st_size == 50_000_000
     assert len(result.log_extract) == 1024
 
 
-def test_the_work_dir_renamed_or_removed_does_not_lose_the_end(place):
+def test_h097_the_work_dir_renamed_or_removed_does_not_lose_the_end(place):
     result = place.run("mv $PWD $PWD.away; exit 8")
     assert result.exit_code == 8
     place.processes()
@@ -144,7 +144,7 @@ def test_the_work_dir_renamed_or_removed_does_not_lose_the_end(place):
     ["", "{", "[" * 100_000, "x" * 2_000_000, '{"exitCode": "7", "exitMsg": ["no text"]}', "[1]"],
     ids=["empty", "cut", "deep", "long", "types", "no object"],
 )
-def test_foreign_reports_do_no_harm(place, content):
+def test_h092_foreign_reports_do_no_harm(place, content):
     place.prepare()
     (place.job_dir / "jobReport.json").write_text(content)
     (place.job_dir / "payload_error_report.json").write_text(content)
@@ -154,14 +154,14 @@ def test_foreign_reports_do_no_harm(place, content):
     assert result.job_report == (content if content.startswith('{"') else "")
 
 
-def test_reports_that_are_links_are_not_read(place, tmp_path):
+def test_h092_reports_that_are_links_are_not_read(place, tmp_path):
     place.prepare()
     (tmp_path / "proxy").write_text('{"secret": 1}')
     (place.job_dir / "jobReport.json").symlink_to(tmp_path / "proxy")
     assert place.run("exit 0").job_report == ""
 
 
-def test_reports_that_are_directories_are_not_read(place):
+def test_h092_reports_that_are_directories_are_not_read(place):
     place.prepare()
     for name in ("jobReport.json", "payload_error_report.json", "pilotlog.txt"):
         (place.job_dir / name).mkdir()
@@ -217,6 +217,22 @@ def test_a_payload_whose_first_thread_ended_lives_and_can_be_killed(place):
     assert place.wait("kill").left == ()
     assert place.wait().signal in (9, 15)
     assert place.processes() == []
+
+
+def test_h095_a_control_directory_that_cannot_be_written_does_not_save_the_payload(place):
+    place.start("touch ready; exec sleep 60", ready="ready")
+    (place.control_dir / "end").mkdir()  # as a payload can do that does not want to be ended
+    place.kill()
+    assert place.wait("kill").left == ()
+    assert place.wait().signal == 15
+    assert place.processes() == []
+
+
+def test_h095_nothing_started_and_nothing_to_be_written_is_told(place):
+    place.prepare()
+    (place.control_dir / "end").mkdir()
+    place.kill()
+    place.until(lambda: "kill" in place.desk.failures, "the failure")
 
 
 def test_a_launcher_that_fails_before_its_claim_is_told_with_its_last_words(place):
