@@ -13,7 +13,7 @@ from typing import Any
 from settings import configfile, node, options
 from settings.errors import SettingsError
 from settings.handover import Asked, FileNames, Handover, decide
-from settings.server import DEFAULT_SERVER, server_url
+from settings.server import DEFAULT_SERVER, plain_http_warnings, server_url
 from settings.settings import Limits, Settings, Tuning
 from settings.unbuilt import warnings_for
 from settings.values import Overrides, count, seconds, yes_no
@@ -100,7 +100,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
     )
     made = Settings(**_with_report_file(values, launch))
     server_url(made)  # a URL that cannot be used is told now, not at the first call
-    return made
+    return replace(made, warnings=made.warnings + plain_http_warnings(made))
 
 
 def _assign(overrides: Overrides, assignment: str) -> None:
