@@ -46,6 +46,7 @@ class Plan:
     watch: Watch
     clean: CleanUp
     debug: bool = False
+    debug_by_queue: bool = False
     proxy: FetchProxy | None = None
 
 

@@ -37,6 +37,8 @@ from workflows.information import queue_for_job, storages_for_job
 from workflows.realtime import log_stream
 from workflows.request import kept_at
 
+#: What a queue's catchall holds when the server is to be told of each of its jobs to be in debug mode (8.3).
+_DEBUG_TAG = "setdebugmode"
 _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
@@ -91,7 +93,8 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
                 *((_archive(job.log, main_dir),) if job.log else ()),
             ),
         ),
-        debug=job.debug or queue.has_tag("setdebugmode"),
+        debug=job.debug or queue.has_tag(_DEBUG_TAG),
+        debug_by_queue=queue.has_tag(_DEBUG_TAG),
         proxy=payload_proxy(job, queue, settings, job_dir),
     )
 

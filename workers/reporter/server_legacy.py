@@ -13,6 +13,7 @@ from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.calls import Call
 from workers.reporter.exchange import Failure, HttpRequest, Reply
+from workers.reporter.orders import read_answer
 from workers.reporter.server_v1 import Exchange, ServerV1
 from workers.reporter.space import with_space
 
@@ -44,7 +45,7 @@ class ServerLegacy:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=lambda reply: _read(dialect_legacy.read_update, reply),
+            read=lambda reply: _read(lambda r: read_answer(task, "legacy", dialect_legacy.read_update, r), reply),
         )
 
     def ask(self, what: str, limit_s: float, make: Callable[[str], Call[T]]) -> Exchange[T]:

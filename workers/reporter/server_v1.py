@@ -9,6 +9,7 @@ from ipc.schema import AcquireJob, Result, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.exchange import Failure, Reply, Request
+from workers.reporter.orders import read_answer
 from workers.reporter.readiness import reason_to_wait
 from workers.reporter.space import with_space
 
@@ -59,5 +60,5 @@ class ServerV1:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
-            read=dialect_v1.read_update,
+            read=lambda reply: read_answer(task, "v1", dialect_v1.read_update, reply),
         )
