@@ -17,7 +17,7 @@ from ipc.schema import CheckIdentity, IdentityChecked
 from settings.settings import Settings
 from workers.reporter.calls import Call
 from workers.reporter.calls_credentials import get_access_token, get_proxy
-from workers.reporter.certificates import certificate_ends, holds_certificate
+from workers.reporter.certificates import certificate_ends, text_ends
 from workers.reporter.exchange import Answer, Failure, HttpRequest, LocalCall, Lost, Outcome, Reply, Request
 from workers.reporter.identity import (
     certificate_file,
@@ -97,8 +97,7 @@ class IdentityCheck:
         name = self._environ.get("PANDA_AUTH_TOKEN_KEY", "")
         path = key_file(name, self._settings, self._environ) if name else None
         if path is None:
-            self._note = "the token cannot be renewed: its key cannot be read"
-            return self._look()
+            return self._add("the token cannot be renewed: its key cannot be read")
         key = read_secret_word(path)
         return self._ask("token", lambda dialect: get_access_token(self._settings, key, dialect=dialect), _store_token)
 
@@ -136,19 +135,24 @@ class IdentityCheck:
         if isinstance(found, HttpRequest | LocalCall):
             return found
         if isinstance(found, Failure):
-            self._note = f"the {kind} was not renewed: {found.text}"
-            return self._look()
-        if not (_is_usable_token(found) if kind == "token" else holds_certificate(found)):
-            self._note = f"the {kind} was not renewed: the server gave no usable {kind}"
-            return self._look()
+            return self._add(f"the {kind} was not renewed: {found.text}")
+        if not (_is_usable_token(found) if kind == "token" else self._is_usable_proxy(found)):
+            return self._add(f"the {kind} was not renewed: the server gave no usable {kind}")
         self._step = partial(self._stored, kind)
         return LocalCall(run=partial(store, found, self._settings, self._environ))
 
     def _stored(self, kind: str, reply: Reply) -> Request:
         self._renewed = isinstance(reply, Answer)
-        said = f"the {kind} was renewed" if self._renewed else f"the renewed {kind} cannot be stored"
+        return self._add(f"the {kind} was renewed" if self._renewed else f"the renewed {kind} cannot be stored")
+
+    def _add(self, said: str) -> Request:
         self._note = f"{self._note}; {said}" if self._note else said
         return self._look()
+
+    def _is_usable_proxy(self, text: str) -> bool:
+        """Tell whether a proxy that the server gave is one, and lasts for as long as it must."""
+        least_s = self._task.least_s
+        return verdict(text_ends(text), time.time(), least_s=least_s, token_least_s=0.0, at_start=False)[0] == 0
 
 
 def _is_usable_token(token: str) -> bool:
