@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from errors.codes import ErrorCode
 from host.secret_files import write_secret
@@ -34,6 +35,7 @@ from workers.reporter.server_either import Either, ServerEither
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange
 
+_Store: TypeAlias = Callable[[str, Settings, Mapping[str, str]], bytes]
 _LIMIT_S = 60.0
 
 
@@ -106,31 +108,15 @@ class IdentityCheck:
         role, dn = self._task.proxy_role, self._task.proxy_dn
         return self._ask("proxy", lambda dialect: get_proxy(self._settings, role, dn, dialect=dialect), _store_proxy)
 
-    def _ask(
-        self,
-        kind: str,
-        make: Callable[[str], Call[str]],
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-    ) -> Request:
+    def _ask(self, kind: str, make: Callable[[str], Call[str]], store: _Store) -> Request:
         call = self._server.ask(kind, self.limit_s, make)
         self._step = partial(self._take, kind, call, store)
         return self._or_look(kind, call.begin(), store)
 
-    def _take(
-        self,
-        kind: str,
-        call: "Either[str] | Exchange[str]",
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-        reply: Reply,
-    ) -> Request:
+    def _take(self, kind: str, call: Either[str] | Exchange[str], store: _Store, reply: Reply) -> Request:
         return self._or_look(kind, call.heard(reply), store)
 
-    def _or_look(
-        self,
-        kind: str,
-        found: Request | str | Failure,
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-    ) -> Request:
+    def _or_look(self, kind: str, found: Request | str | Failure, store: _Store) -> Request:
         """Return the next request: the call's own, the storing of what it brought, or another look."""
         if isinstance(found, HttpRequest | LocalCall):
             return found
