@@ -116,6 +116,27 @@ def test_a_server_without_a_proxy_to_give_stops_nothing(run, given):
     assert "payload proxy: the server gave" in run.log()
 
 
+@pytest.mark.parametrize("kind", ["http_503", "drop_after", "garbage", "wrong_types"])
+def test_a_server_in_trouble_is_asked_again(run, kind):
+    run.sandbox.given.write_text(proxy())
+    for call in ("get_proxy", "getProxy"):
+        run.sandbox.fault(call, kind)
+    job_id = start(run)
+    run.wait_log("starting -> running")
+    assert environ_of(run.one("payload"))["X509_USER_PROXY"].endswith(NAME)
+    run.payload_end.touch()
+    assert run.wait_exit() == 0, run.story()
+    run.assert_final(job_id, "finished", 0)
+
+
+@pytest.mark.parametrize("kind", ["http_503", "silence"])
+def test_a_server_that_stays_in_trouble_costs_the_proxy_not_the_job(run, kind):
+    for call in ("get_proxy", "getProxy"):
+        run.sandbox.fault(call, kind, times=None)
+    (run.home / "pilot.cfg").write_text("[Pilot]\nhttp_maxtime = 1\n")
+    finishes_without(run, start(run))
+
+
 @pytest.mark.parametrize(
     ("left_s", "attributes_left_s", "code"), [(600, None, 1373), (-60, None, 1373), (HOUR * 9, 600, 1177)]
 )
