@@ -16,11 +16,8 @@ from errors.catalogue import process_exit_code
 from ipc.schema import CheckIdentity, IdentityChecked, Result
 from jobs.ledger import TaskRecord
 from settings.server import identity_in_use, renewable_token
-from workflows.credentials import RUN_LEAST_S, pilot_role
+from workflows.credentials import RUN_LEAST_S, START_LEAST_S, pilot_role
 from workflows.request import renewal_allowed
-
-#: What a proxy must have left before the first job; while one runs it is RUN_LEAST_S.
-START_LEAST_S = 72 * 3600 - 1200.0
 
 
 def watch(turn: Turn) -> None:

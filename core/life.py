@@ -85,6 +85,8 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         jobs={**turn.ledger.jobs, key: replace(job, debug=plan.debug)},
         hunt=replace(turn.ledger.hunt, last_task_id=task_id_of(definition)),
     )
+    if plan.debug_by_queue and turn.settings.update_server and not turn.settings.job_file:
+        queue_update(turn, key, "job/set_debug_mode", {"job_id": job.job_id, "mode": True})
     move(turn, key, JobEvent.ACCEPTED)
     ending = turn.ledger.ending
     if ending is not None and ending.error_code:

@@ -215,7 +215,8 @@ class AcquireJob:
 class SendUpdate:
     """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`.
 
-    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs.
+    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs. `job_dir` is the
+    job's directory once it was made: an order to kill a job whose directory is gone is ignored (panda-protocol 3.9).
     """
 
     sequence: int
@@ -223,6 +224,7 @@ class SendUpdate:
     body: str
     final: bool = False
     log_lfn: str = ""
+    job_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ class Plan:
     scheduler_ip: str = ""
     session_ip: str = ""
     traces: TraceBasis | None = None
+    debug_by_queue: bool = False
     proxy: FetchProxy | None = None
     feed: FeedEvents | None = None
 

@@ -54,19 +54,21 @@ def credential_calls(proxy_file: Path | None) -> dict[str, Call]:
     }
 
 
-#: Legacy method -> v1 call, names of arguments, name of the answer's field in v1 -> in legacy.
-_LEGACY: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, str]]] = {
-    "getProxy": ("get_proxy", {"role": "role", "dn": "dn"}, {"user_proxy": "userProxy"}),
+#: Legacy method -> v1 call, names of arguments, name of the answer's field in v1 -> in legacy, StatusCode of a refusal.
+_LEGACY: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, str], int]] = {
+    "getProxy": ("get_proxy", {"role": "role", "dn": "dn"}, {"user_proxy": "userProxy"}, 90),
     "get_access_token": (
         "get_access_token",
         {"client_name": "client_name", "token_key": "token_key"},
         {"user_proxy": "userProxy"},
+        50,
     ),
-    "get_token_key": ("get_token_key", {"client_name": "client_name"}, {"tokenKey": "tokenKey"}),
+    "get_token_key": ("get_token_key", {"client_name": "client_name"}, {"tokenKey": "tokenKey"}, 50),
     "getKeyPair": (
         "get_key_pair",
         {"publicKeyName": "public_key_name", "privateKeyName": "private_key_name"},
         {"public_key": "publicKey", "private_key": "privateKey"},
+        80,
     ),
 }
 
@@ -74,15 +76,17 @@ _LEGACY: Mapping[str, tuple[str, Mapping[str, str], Mapping[str, str]]] = {
 def legacy_credential_calls(proxy_file: Path | None) -> dict[str, Call]:
     """Return the legacy methods by name: the same work, a StatusCode and the fields at the answer's top level."""
     calls = credential_calls(proxy_file)
-    return {method: _in_legacy(calls[v1], names, fields) for method, (v1, names, fields) in _LEGACY.items()}
+    return {
+        method: _in_legacy(calls[v1], names, fields, refusal)
+        for method, (v1, names, fields, refusal) in _LEGACY.items()
+    }
 
 
-def _in_legacy(call: Call, names: Mapping[str, str], fields: Mapping[str, str]) -> Call:
+def _in_legacy(call: Call, names: Mapping[str, str], fields: Mapping[str, str], refusal: int) -> Call:
     def answer(arguments: Mapping[str, Any]) -> dict[str, Any]:
         told = call({names[name]: value for name, value in arguments.items()})
-        data = told["data"]
         if not told["success"]:
-            return {"StatusCode": data["StatusCode"], "errorDialog": told["message"]}
-        return {"StatusCode": 0, **{fields[name]: value for name, value in data.items() if name in fields}}
+            return {"StatusCode": refusal, "errorDialog": told["message"]}
+        return {"StatusCode": 0, **{fields[name]: value for name, value in told["data"].items() if name in fields}}
 
     return answer

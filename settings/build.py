@@ -14,7 +14,7 @@ from settings import configfile, node, options
 from settings.errors import SettingsError
 from settings.handover import Asked, FileNames, Handover, decide
 from settings.log_target import FORM, PROTOCOLS, read_log_target
-from settings.server import DEFAULT_SERVER, server_url
+from settings.server import DEFAULT_SERVER, plain_http_warnings, server_url
 from settings.settings import Limits, Settings, Tuning
 from settings.traces import trace_url
 from settings.unbuilt import warnings_for
@@ -107,7 +107,7 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
     # A URL that cannot be used is told now, not at the first call.
     server_url(made)
     trace_url(made)
-    return made
+    return replace(made, warnings=made.warnings + plain_http_warnings(made))
 
 
 def _assign(overrides: Overrides, assignment: str) -> None:

@@ -12,11 +12,13 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zmq
 
 from core.actions import Action, EndPayload, KillWorker, Leave, Say, Send, StartWorker
+from core.ending import secrets_left
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, Tick, WorkerDied
 from core.state import Pilot
 from core.step import next_deadline, step
@@ -25,7 +27,6 @@ from host.clock import Now, now, wait_ms
 from host.processes import Identity, open_pidfd
 from ipc.bus import Address, Bus
 from jobs.journal import Journal
-from jobs.record import Plan
 from supervision.bulletin import Bulletin
 from supervision.crew import Crew
 from supervision.guardian import Watchman
@@ -84,10 +85,11 @@ class Loop:
             os.close(self._guardian_fd)
         return self._pilot.exit_code
 
-    def held_jobs(self) -> list[Plan]:
-        """Return the plans of the jobs that are left for a later pilot."""
-        dossiers = self._pilot.ledger.dossiers.values()
-        return [dossier.plan for dossier in dossiers if dossier.plan is not None]
+    def remove_secrets(self) -> None:
+        """Remove the files with secrets of the jobs that a later pilot must finish (pitfall P119)."""
+        for path in secrets_left(self._pilot.ledger):
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
 
     def has_jobs(self) -> bool:
         """Tell whether the ledger holds jobs that a later pilot must finish."""

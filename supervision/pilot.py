@@ -25,7 +25,6 @@ from supervision.bulletin import Bulletin
 from supervision.crew import Crew, ProcessCrew, ThreadCrew
 from supervision.guardian import CRASHED, Watchman
 from supervision.launcher import title_setter
-from supervision.leftovers import remove_job_secrets
 from supervision.logs import also_log, begin_log
 from supervision.loop import GUARDIAN_GONE, Hull, Loop
 from supervision.place import (
@@ -166,7 +165,7 @@ def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identi
             vacate(place.room)
             leave_room(hull.place)
         remove_renewed(place.main_dir)
-        remove_job_secrets(loop.held_jobs())
+        loop.remove_secrets()
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:

@@ -8,7 +8,8 @@ from queues.queue import Queue
 from settings.settings import Settings
 
 _MARGIN_S = 1200.0
-#: What a proxy must have left while a job runs.
+#: What a proxy must have left before the first job, and while one runs (behaviour 10).
+START_LEAST_S = 72 * 3600 - _MARGIN_S
 RUN_LEAST_S = 3600 - _MARGIN_S
 
 

@@ -17,7 +17,8 @@ from settings.settings import Settings
 QUEUE_CACHE = "queuedata.json"
 FULL_CACHE = "cric_pandaqueues.json"
 STORAGE_CACHE = "cric_ddmendpoints.json"
-_QUEUE_URL = "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json"
+#: The PanDA server gives the same document on its port without TLS, where the pilots in use fetch it (pitfall P114).
+_QUEUE_URL = "https://pandaserver.cern.ch:25443/cache/schedconfig/{pandaqueue}.all.json"
 _FULL_URL = "https://atlas-cric.cern.ch/cache/schedconfig/{pandaqueue}.json"
 _STORAGE_URL = "https://atlas-cric.cern.ch/cache/ddmendpoints.json"
 _CVMFS = "/cvmfs"

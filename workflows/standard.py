@@ -41,6 +41,8 @@ from workflows.request import kept_at
 from workflows.steps import step_transforms, with_steps
 from workflows.traces import traced
 
+#: What a queue's catchall holds when the server is to be told of each of its jobs to be in debug mode (8.3).
+_DEBUG_TAG = "setdebugmode"
 _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
@@ -95,7 +97,8 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
                 *((_archive(job.log, main_dir),) if job.log else ()),
             ),
         ),
-        debug=job.debug or queue.has_tag("setdebugmode"),
+        debug=job.debug or queue.has_tag(_DEBUG_TAG),
+        debug_by_queue=queue.has_tag(_DEBUG_TAG),
         scheduler_ip=job.scheduler_ip,
         session_ip=job.session_ip,
         proxy=payload_proxy(job, queue, settings, job_dir),

@@ -1,17 +1,14 @@
 """The payload's own proxy in whole pilots: fetched, watched, and gone with the payload (panda-protocol 1.8)."""
 
-import datetime as dt
 import stat
 import tarfile
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun, as_new
+from tests.made_proxies import proxy
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
@@ -20,26 +17,6 @@ HOUR = 3600.0
 #: What must be left of a proxy while a job runs.
 LEAST_S = HOUR - 1200
 NAME = "x509_payload.proxy"
-_VOMS = x509.ObjectIdentifier("1.3.6.1.4.1.8005.100.100.5")
-
-
-def proxy(left_s=100 * HOUR, attributes_left_s=None):
-    """Return the PEM text of a proxy that lasts so long, with VOMS attributes that last so long."""
-    now = dt.datetime.now(dt.UTC)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "payload user")])
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    made = made.serial_number(7).not_valid_before(now - dt.timedelta(days=30))
-    made = made.not_valid_after(now + dt.timedelta(seconds=left_s))
-    if attributes_left_s is not None:
-        times = (now - dt.timedelta(days=1), now + dt.timedelta(seconds=attributes_left_s))
-        raw = b"\x30\x22" + b"".join(b"\x18\x0f" + f"{time:%Y%m%d%H%M%SZ}".encode() for time in times)
-        made = made.add_extension(x509.UnrecognizedExtension(_VOMS, raw), critical=False)
-    certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return (certificate + private).decode()
 
 
 @pytest.fixture(scope="module", params=["v1", "legacy"])
@@ -139,6 +116,27 @@ def test_a_server_without_a_proxy_to_give_stops_nothing(run, given):
     assert "payload proxy: the server gave" in run.log()
 
 
+@pytest.mark.parametrize("kind", ["http_503", "drop_after", "garbage", "wrong_types"])
+def test_a_server_in_trouble_is_asked_again(run, kind):
+    run.sandbox.given.write_text(proxy())
+    for call in ("get_proxy", "getProxy"):
+        run.sandbox.fault(call, kind)
+    job_id = start(run)
+    run.wait_log("starting -> running")
+    assert environ_of(run.one("payload"))["X509_USER_PROXY"].endswith(NAME)
+    run.payload_end.touch()
+    assert run.wait_exit() == 0, run.story()
+    run.assert_final(job_id, "finished", 0)
+
+
+@pytest.mark.parametrize("kind", ["http_503", "silence"])
+def test_a_server_that_stays_in_trouble_costs_the_proxy_not_the_job(run, kind):
+    for call in ("get_proxy", "getProxy"):
+        run.sandbox.fault(call, kind, times=None)
+    (run.home / "pilot.cfg").write_text("[Pilot]\nhttp_maxtime = 1\n")
+    finishes_without(run, start(run))
+
+
 @pytest.mark.parametrize(
     ("left_s", "attributes_left_s", "code"), [(600, None, 1373), (-60, None, 1373), (HOUR * 9, 600, 1177)]
 )
@@ -167,7 +165,10 @@ def test_u_leaves_the_check_out_on_a_unified_queue_and_the_proxy_on_others(run):
 
 @pytest.mark.parametrize(
     ("left_s", "attributes_left_s", "word"),
-    [(LEAST_S + 5, None, "1373 the certificate ends"), (HOUR * 9, LEAST_S + 5, "1370 the VOMS attributes end")],
+    [
+        (LEAST_S + 5, None, "1373 the certificate ends"),
+        (HOUR * 9, LEAST_S + 5, "1370 the life of the VOMS attributes ends"),
+    ],
 )
 def test_a_proxy_that_gets_short_while_the_payload_runs_is_replaced(run, left_s, attributes_left_s, word):
     run.sandbox.given.write_text(proxy(left_s, attributes_left_s))

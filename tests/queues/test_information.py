@@ -19,7 +19,7 @@ def test_the_usual_sources():
     task = task_of()
     assert task.queue_sources == (
         "/launch/queuedata.json",
-        "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json",
+        "https://pandaserver.cern.ch:25443/cache/schedconfig/{pandaqueue}.all.json",
         f"{CVMFS}/cric_pandaqueues.json",
         "https://atlas-cric.cern.ch/cache/schedconfig/{pandaqueue}.json",
     )

@@ -37,7 +37,7 @@ _WAKING = ("newest", "tail")
 
 
 class Stream:
-    """One file and its server; `next_at` is when (monotonic) there is something to do."""
+    """One file and its server; `next_at` is when (monotonic) there is something to do, `note` says how far it is."""
 
     def __init__(self, task: Watch, stream: LogStream, ca_path: str, moment: Now, number: int = 0) -> None:
         from workers.monitor.pushing import Pusher  # noqa: PLC0415 - most monitors need no HTTP

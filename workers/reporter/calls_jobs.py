@@ -77,6 +77,12 @@ def set_debug_mode(settings: Settings, job_id: int, *, on: bool, dialect: str = 
     return Call(made.request, _read_debug_legacy if dialect == "legacy" else _read_debug_v1)
 
 
+def read_debug_switch(dialect: str, reply: Reply) -> UpdateAnswered | Failure:
+    """Return how the debug switch was taken, as an outbox wants it; one that was refused is not sent again."""
+    switched = _read_debug_legacy(reply) if dialect == "legacy" else _read_debug_v1(reply)
+    return switched if isinstance(switched, Failure) else UpdateAnswered(stored=True)
+
+
 def _nothing(_content: Any) -> Any:
     """Stand for a reader that is replaced."""
 

@@ -93,7 +93,7 @@ def read_update(reply: Reply) -> Outcome:
     if isinstance(opened, Failure):
         return opened
     fields, refusal = opened
-    secrets = pilot_secrets_of(fields)
+    secrets = pilot_secrets_of({"pilotSecrets": nested(fields.get("pilotSecrets"))})
     return refusal or UpdateAnswered(stored=True, command=command_of(fields), pilot_secrets=secrets)
 
 

@@ -26,7 +26,7 @@ from workers.reporter.quoting import quote
 _CALL = re.compile(r"(?:(?P<module>[a-z]+)/)?(?P<method>[a-z_]+)", re.ASCII)
 _PERMANENT_MESSAGES = re.compile(
     r"Argument error|Type error|SSL secure connection|\brole\b|expecting (?:POST|GET)"
-    r"|Invalid job|not allowed|forbidden|\bauthorized\b|token key is (?:invalid|missing)|since \S+ is missing on ",
+    r"|Invalid job|not allowed|forbidden|\bauthorized\b|token key is (?:invalid|missing)|since .* ?is missing on ",
     re.IGNORECASE,
 )
 #: A definition crosses the bus as text in JSON: twice its size at worst, below the bus's 64 MiB.

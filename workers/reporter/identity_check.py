@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from errors.codes import ErrorCode
 from host.secret_files import write_secret
@@ -17,7 +18,7 @@ from ipc.schema import CheckIdentity, IdentityChecked
 from settings.settings import Settings
 from workers.reporter.calls import Call
 from workers.reporter.calls_credentials import get_access_token, get_proxy
-from workers.reporter.certificates import certificate_ends, holds_certificate
+from workers.reporter.certificates import certificate_ends, text_ends
 from workers.reporter.exchange import Answer, Failure, HttpRequest, LocalCall, Lost, Outcome, Reply, Request
 from workers.reporter.identity import (
     certificate_file,
@@ -34,6 +35,7 @@ from workers.reporter.server_either import Either, ServerEither
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange
 
+_Store: TypeAlias = Callable[[str, Settings, Mapping[str, str]], bytes]
 _LIMIT_S = 60.0
 
 
@@ -97,8 +99,7 @@ class IdentityCheck:
         name = self._environ.get("PANDA_AUTH_TOKEN_KEY", "")
         path = key_file(name, self._settings, self._environ) if name else None
         if path is None:
-            self._note = "the token cannot be renewed: its key cannot be read"
-            return self._look()
+            return self._add("the token cannot be renewed: its key cannot be read")
         key = read_secret_word(path)
         return self._ask("token", lambda dialect: get_access_token(self._settings, key, dialect=dialect), _store_token)
 
@@ -107,48 +108,37 @@ class IdentityCheck:
         role, dn = self._task.proxy_role, self._task.proxy_dn
         return self._ask("proxy", lambda dialect: get_proxy(self._settings, role, dn, dialect=dialect), _store_proxy)
 
-    def _ask(
-        self,
-        kind: str,
-        make: Callable[[str], Call[str]],
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-    ) -> Request:
+    def _ask(self, kind: str, make: Callable[[str], Call[str]], store: _Store) -> Request:
         call = self._server.ask(kind, self.limit_s, make)
         self._step = partial(self._take, kind, call, store)
         return self._or_look(kind, call.begin(), store)
 
-    def _take(
-        self,
-        kind: str,
-        call: "Either[str] | Exchange[str]",
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-        reply: Reply,
-    ) -> Request:
+    def _take(self, kind: str, call: Either[str] | Exchange[str], store: _Store, reply: Reply) -> Request:
         return self._or_look(kind, call.heard(reply), store)
 
-    def _or_look(
-        self,
-        kind: str,
-        found: Request | str | Failure,
-        store: Callable[[str, Settings, Mapping[str, str]], bytes],
-    ) -> Request:
+    def _or_look(self, kind: str, found: Request | str | Failure, store: _Store) -> Request:
         """Return the next request: the call's own, the storing of what it brought, or another look."""
         if isinstance(found, HttpRequest | LocalCall):
             return found
         if isinstance(found, Failure):
-            self._note = f"the {kind} was not renewed: {found.text}"
-            return self._look()
-        if not (_is_usable_token(found) if kind == "token" else holds_certificate(found)):
-            self._note = f"the {kind} was not renewed: the server gave no usable {kind}"
-            return self._look()
+            return self._add(f"the {kind} was not renewed: {found.text}")
+        if not (_is_usable_token(found) if kind == "token" else self._is_usable_proxy(found)):
+            return self._add(f"the {kind} was not renewed: the server gave no usable {kind}")
         self._step = partial(self._stored, kind)
         return LocalCall(run=partial(store, found, self._settings, self._environ))
 
     def _stored(self, kind: str, reply: Reply) -> Request:
         self._renewed = isinstance(reply, Answer)
-        said = f"the {kind} was renewed" if self._renewed else f"the renewed {kind} cannot be stored"
+        return self._add(f"the {kind} was renewed" if self._renewed else f"the renewed {kind} cannot be stored")
+
+    def _add(self, said: str) -> Request:
         self._note = f"{self._note}; {said}" if self._note else said
         return self._look()
+
+    def _is_usable_proxy(self, text: str) -> bool:
+        """Tell whether a proxy that the server gave is one, and lasts for as long as it must."""
+        least_s = self._task.least_s
+        return verdict(text_ends(text), time.time(), least_s=least_s, token_least_s=0.0, at_start=False)[0] == 0
 
 
 def _is_usable_token(token: str) -> bool:

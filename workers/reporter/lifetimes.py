@@ -62,7 +62,7 @@ def verdict(ends: Ends, wall: float, *, least_s: float, token_least_s: float, at
         return of_certificate
     # Attributes that end soon ask for a renewal; those that are over have failed already.
     code = ErrorCode.NOVOMSPROXY if at_start else ErrorCode.VOMSPROXYABOUTTOEXPIRE
-    return _short("VOMS attributes", ends.attributes_end_wall, wall, least_s, code, at_start=at_start)
+    return _short("life of the VOMS attributes", ends.attributes_end_wall, wall, least_s, code, at_start=at_start)
 
 
 def for_good(code: int) -> int:

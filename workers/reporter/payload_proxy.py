@@ -69,9 +69,14 @@ class ProxyFetch:
     def _take(self, reply: Reply) -> Request | Outcome:
         return self._next(self._call.heard(reply))
 
-    def _next(self, found: Request | str | Failure) -> Request:
-        """Return the next request: the call's own, the storing of what it brought, or another look."""
+    def _next(self, found: Request | str | Failure) -> Request | Outcome:
+        """Return the next request: the call's own, the storing of what it brought, or another look.
+
+        A first proxy is worth another try later; while the payload runs, what it has is judged as it is.
+        """
         if isinstance(found, HttpRequest | LocalCall):
+            return found
+        if isinstance(found, Failure) and found.retry and not self._task.needed:
             return found
         if isinstance(found, Failure):
             self._notes.append(f"the server gave none: {found.text}")

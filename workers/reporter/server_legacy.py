@@ -9,12 +9,11 @@ from ipc.schema import AcquireJob, Result, SendUpdate
 from jobs.field_names import legacy_timestamp
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
-from workers.reporter.addressee import commanded
 from workers.reporter.answers import names_method
 from workers.reporter.call_names import CALLS, call_names, renamed
 from workers.reporter.calls import Call
 from workers.reporter.exchange import Failure, HttpRequest, Reply
-from workers.reporter.finals import kept_whole
+from workers.reporter.orders import reader_of
 from workers.reporter.server_v1 import Exchange, ServerV1
 from workers.reporter.space import with_space
 
@@ -42,11 +41,12 @@ class ServerLegacy:
 
     def deliver(self, task: SendUpdate) -> Exchange[Result]:
         """Send one update, or another call whose answer is only yes or no; what legacy does not know fails."""
+        read = reader_of(task, "legacy", dialect_legacy.read_update)
         return Exchange(
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: self._update(task),
-            read=kept_whole(commanded(lambda reply: _read(dialect_legacy.read_update, reply), task.body), task),
+            read=lambda reply: _read(read, reply),
         )
 
     def ask(self, what: str, limit_s: float, make: Callable[[str], Call[T]]) -> Exchange[T]:

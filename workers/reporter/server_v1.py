@@ -8,9 +8,8 @@ from errors.codes import ErrorCode
 from ipc.schema import AcquireJob, Result, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
-from workers.reporter.addressee import commanded
 from workers.reporter.exchange import Failure, Reply, Request
-from workers.reporter.finals import kept_whole
+from workers.reporter.orders import reader_of
 from workers.reporter.readiness import reason_to_wait
 from workers.reporter.space import with_space
 
@@ -63,5 +62,5 @@ class ServerV1:
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
-            read=kept_whole(commanded(dialect_v1.read_update, task.body), task),
+            read=reader_of(task, "v1", dialect_v1.read_update),
         )

@@ -47,6 +47,12 @@ def test_a_v1_server_is_never_asked_in_legacy(server):
     assert outcome.retry
 
 
+def test_a_call_that_waited_behind_the_one_that_found_it_out_is_asked_in_legacy(server):
+    waiting = server.acquire(ACQUIRE)
+    talk(server.deliver(update()), V1_GONE, LEGACY_OK)
+    assert talk(waiting, LEGACY_NO_JOB)[0] == ["legacy"]
+
+
 @pytest.mark.parametrize("first", [V1_GONE, NOT_FOUND, APACHE], ids=["method", "404", "apache"])
 def test_an_old_server_is_spoken_to_in_legacy_from_then_on(server, caplog, first):
     with caplog.at_level(logging.WARNING):
