@@ -239,7 +239,7 @@ class Feeding:
 
     def _open(self) -> None:
         if self._channel is None:
-            self._channel = Channel(self._task.channel)
+            self._channel = Channel(self._task.channel, self._task.job_dir)
             self._desk.watch(self._channel.descriptor, self.wake)
             _log.info("the channel for events is open at %s: job=%d", self._task.channel, self._task.job_id)
         self.wake()
