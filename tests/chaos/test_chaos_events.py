@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from pilotrun import PilotRun
+from pilotrun import ROOT, PilotRun
 
 from sandbox.client import Sandbox
 from tests.waiting import wait_until
@@ -18,6 +18,9 @@ pytestmark = pytest.mark.chaos
 
 #: The payload is a script of its own, whose interpreter needs pyzmq.
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+JPS = "from AthenaMP.AthenaMPFlags import jobproperties as jps"
 
 
 class EventRun:
@@ -31,14 +34,15 @@ class EventRun:
         options = {"event_time": 0.02, **more.pop("payload", {}), "mode": mode, "marker": str(self.marker)}
         fields = {"eventService": "True", "coreCount": cores, "jobsetID": 7, **more.pop("fields", {})}
         payload = {f"fake_{name}": value for name, value in options.items()}
-        (self.job_id,) = self.sandbox.make_jobs(1, transform="fake_athenamp.py", payload=payload, fields=fields, **more)
+        more.setdefault("transform", "fake_athenamp.py")
+        (self.job_id,) = self.sandbox.make_jobs(1, payload=payload, fields=fields, **more)
         self.sandbox.set_events(self.job_id, count)
         self.sandbox.set_queue(zip_time_gap=gap_s)
 
     def start(self, **tuning) -> "EventRun":
         config = self.pilot.home / "pilot.cfg"
         config.write_text(f"[Pilot]\nheartbeat = {self.heartbeat_s}\n")
-        environment = {"PATH": PATH, "HARVESTER_PILOT_CONFIG": str(config)}
+        environment = {"PATH": tuning.pop("path", PATH), "HARVESTER_PILOT_CONFIG": str(config)}
         tuning = {"es_retry_s": 0.1, "es_stage_out_retry_s": 0.2, "es_drain_s": 30, **tuning}
         self.pilot.start(*tuning.pop("options", ()), environment=environment, **tuning)
         return self
@@ -361,3 +365,23 @@ def test_softkill_in_the_answer_to_a_report(tmp_path_factory):
         run.finish("finished")
         assert run.states()["ready"] > 400, pilot.story()
         assert "failed" not in run.states()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"--eventService=True --preExec '{JPS};jps.AthenaMPFlags.Strategy=\"EventService\"' --physicsList=X",
+        "--CA --maxEvents=10",
+        "--CA --multithreaded=true --athenaopts='--threads=2'",
+    ],
+    ids=["classic", "CA", "threads"],
+)
+def test_es_17_the_payload_finds_its_channel_in_its_command(events, arguments):
+    fake = "--fake-event-time=0 --fake-channel-from=command"
+    script = ROOT / "sandbox" / "transforms" / "fake_athenamp.py"
+    run = events(count=3, transform="Sim_tf.py", inputs=[5000], fields={"jobPars": f"{arguments} {fake}"})
+    programs = run.pilot.home / "programs"
+    programs.mkdir()
+    (programs / "Sim_tf.py").symlink_to(script)
+    run.start(path=f"{programs}:{PATH}").finish("finished")
+    assert run.states() == {"finished": 3}, run.pilot.story()
