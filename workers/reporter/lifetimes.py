@@ -61,7 +61,9 @@ def verdict(ends: Ends, wall: float, *, least_s: float, token_least_s: float, at
     if of_certificate[0]:
         return of_certificate
     # While a job runs this is 1370, "about to expire", which asks for a renewal; without one it is 1177.
-    return _short("VOMS attributes", ends.attributes_end_wall, wall, least_s, ErrorCode.NOVOMSPROXY, at_start=at_start)
+    return _short(
+        "VOMS attributes", ends.attributes_end_wall, wall, least_s, ErrorCode.NOVOMSPROXY, at_start=at_start
+    )
 
 
 def _short(
