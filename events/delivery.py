@@ -153,7 +153,7 @@ class Delivery:
     # ------------------------------------------------------------ archives
     def _due_at(self) -> float:
         at = (self._ready_at or 0.0) + self._rules.settle_s
-        return at if self._hurried else max(at, self._close_at, self._retry_at)
+        return max(at, self._retry_at) if self._hurried else max(at, self._close_at, self._retry_at)
 
     def _make(self, now: float) -> None:
         if self._making:

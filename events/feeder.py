@@ -13,7 +13,7 @@ from errors.codes import ErrorCode
 from events.channel import ACKNOWLEDGED, NO_MORE, Output, RangeError, Ready, range_message
 from events.delivery import Delivery
 from events.ending import outcome
-from events.ledger import ERROR, FETCHED, OUTPUT, SENT, Entry, Range, replay
+from events.ledger import ERROR, FETCHED, OUTPUT, SENT, SOFTKILL, Entry, Range, replay
 from events.words import (
     Action,
     AskRanges,
@@ -139,8 +139,12 @@ class Feeder:
         self._delivery.begin(now)
         if self.ledger.drain:
             self._drain_at = now
+        if self.ledger.drain == SOFTKILL:
+            self._delivery.hurry()
         if self.ledger.ranges:
             self._start()
+        elif self.ledger.supply_over or self.ledger.drain:  # what was said of it may not have been heard
+            self._give_up_empty()
 
     def _start(self) -> None:
         self.phase = Phase.DRAINING if self.ledger.drain else Phase.STARTING
@@ -152,13 +156,13 @@ class Feeder:
         if self.phase is Phase.STOPPING:
             self._quiet_at = now + self._rules.settle_s
         message = event.message
+        for each in self._busy:
+            if self.ledger.ranges[each].peer == event.peer:
+                self._busy[each] = now
         if isinstance(message, Ready):
             self._ready(event.peer, now)
             return
         self._doubtful.pop(event.peer, None)
-        for each in self._busy:
-            if self.ledger.ranges[each].peer == event.peer:
-                self._busy[each] = now
         if isinstance(message, Output):
             self._output(event, message, now)
         elif isinstance(message, RangeError):
@@ -220,14 +224,15 @@ class Feeder:
         if event.number != self.ledger.batches + 1:
             return
         self._asked, self._asks_failed = False, 0
-        new = [each for each in event.ranges if each["eventRangeID"] not in self.ledger.ranges]
-        for each in new:
+        new = {each["eventRangeID"]: each for each in event.ranges}
+        new = {name: each for name, each in new.items() if name not in self.ledger.ranges}
+        for each in new.values():
             self._note({"ev": FETCHED, "id": each["eventRangeID"], "range": each, "batch": event.number})
             self._stock.append(each["eventRangeID"])
         if not new:
             self._note({"ev": "end", "id": ""})
         if not self.ledger.ranges:
-            self._give_up(ErrorCode.ESNOEVENTS, "the first answer had no event ranges")
+            self._give_up_empty()
         elif self.phase is Phase.PREFETCH:
             self._start()
 
@@ -241,24 +246,30 @@ class Feeder:
             return
         self._note({"ev": "end", "id": "", "text": event.text})
         if not self.ledger.ranges:
-            self._give_up(ErrorCode.COMMUNICATIONFAILURE, f"no event ranges: {event.text}")
+            self._give_up_empty()
 
-    def _give_up(self, code: ErrorCode, text: str) -> None:
+    def _give_up_empty(self) -> None:
+        """End before the payload's start: there is nothing to feed it with."""
         self.phase = Phase.DONE
-        self._actions.append(GiveUp(int(code), text))
+        if self.ledger.supply_error:
+            text = f"no event ranges: {self.ledger.supply_error}"
+            self._actions.append(GiveUp(int(ErrorCode.COMMUNICATIONFAILURE), text))
+        else:
+            text = self.ledger.drain or "the first answer had no event ranges"
+            self._actions.append(GiveUp(int(ErrorCode.ESNOEVENTS), text))
 
     def _drain(self, text: str) -> None:
         if not self.ledger.drain:
             self._note({"ev": "drain", "id": "", "text": text})
             self._actions.append(Say(f"no more events are handed out: {text}"))
         if self.phase is Phase.PREFETCH:
-            self._give_up(ErrorCode.ESNOEVENTS, text)
+            self._give_up_empty()
         elif self.phase in (Phase.STARTING, Phase.FEEDING):
             self.phase = Phase.DRAINING
 
     def _obey(self, command: str) -> None:
-        if command == "softkill":
-            self._drain("softkill")
+        if command == SOFTKILL:
+            self._drain(SOFTKILL)
             self._delivery.hurry()
         elif command == "tobekilled" and not self._told_to_end:
             self._told_to_end = True
