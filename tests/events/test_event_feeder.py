@@ -414,6 +414,35 @@ def test_the_server_s_word_in_an_answer_to_a_report():
     assert [each.code for each in rig.all(EndPayload)] == [1144]
 
 
+def test_an_archive_stays_until_all_of_it_is_told():
+    rig = Rig(core_count=600)
+    for each in rig.fed(*range(1100)):
+        rig.output(each)
+    rig.wait(1)
+    rig.stage()
+    rig.take()
+    lfn = rig.last(MakeTar).group.lfn
+    assert lfn not in rig.last(Remove).paths
+    rig.take()
+    assert lfn in rig.last(Remove).paths
+
+
+def test_es_23_what_is_said_twice_counts_once():
+    rig = Rig()
+    (one,) = rig.fed(1)
+    rig.output(one)
+    rig.output(one)
+    rig.wait(1)
+    rig.output(one)
+    rig.stage()
+    rig.take()
+    before = len(rig.text)
+    rig.output(one)
+    rig.give(Heard(peer="a", message=RangeError(range_id=one, name="ERR_X", text="no")))
+    assert len(rig.text) == before
+    assert len(rig.all(MakeTar)) == 1
+
+
 # ---------------------------------------------------------------- the end
 def test_all_is_well():
     rig = Rig()
