@@ -31,7 +31,7 @@ from workers.reporter.node_maps import NodeDescription
 from workers.reporter.places import ends_of
 from workers.reporter.queue_source import QueueFetch
 from workers.reporter.server_either import Choice, ServerEither
-from workers.reporter.server_events import event_server
+from workers.reporter.server_events import event_server, kept_ranges
 from workers.worker import Desk
 
 #: How long a reporter whose supervisor died waits for the answer to a job request.
@@ -62,15 +62,15 @@ class ReporterDuty:
         self._events = event_server(settings, choice)
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
-        self._asked: dict[str, AcquireJob] = {}
-        self._waiting: dict[str, AcquireJob] = {}
+        self._asked: dict[str, AcquireJob | AcquireRanges] = {}
+        self._waiting: dict[str, AcquireJob | AcquireRanges] = {}
         self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`, or put it behind the call under way."""
-        if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
+        if isinstance(task, AcquireJob | AcquireRanges) and not self._may_ask(lease, task):
             return
         conversation = self._about_events(task) or self._conversation(task)
         if conversation is None:
@@ -106,7 +106,7 @@ class ReporterDuty:
         return ()
 
     def stop(self) -> None:
-        """Let the courier go; only the answer to a job request under way is waited for, and kept."""
+        """Let the courier go; only the answer to a request for a job or for ranges is waited for, and kept."""
         deadline = now().mono + _LAST_ANSWER_S
         while self._asked and now().mono < deadline:
             left_ms = max(1, int((deadline - now().mono) * 1000))
@@ -117,15 +117,16 @@ class ReporterDuty:
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
 
-    def _may_ask(self, lease: str, task: AcquireJob) -> bool:
-        """Tell whether to ask the server: not while another reporter does, nor for a job that is here already."""
+    def _may_ask(self, lease: str, task: AcquireJob | AcquireRanges) -> bool:
+        """Tell whether to ask the server: not while another reporter does, nor for what is here already."""
         if not self._turnstile.enter(lease, task):
             self._waiting[lease] = task
             return False
         self._waiting.pop(lease, None)
-        kept = kept_job(task)
+        kept = kept_job(task) if isinstance(task, AcquireJob) else kept_ranges(task)
         if kept is not None:
-            note_job(self._settings, kept.definition)
+            if isinstance(kept, JobAcquired):
+                note_job(self._settings, kept.definition)
             self._turnstile.leave(lease)
             self._desk.done(lease, kept)
             return False
@@ -170,7 +171,7 @@ class ReporterDuty:
         if action.lease == BEAT_LEASE:
             return
         asked = self._asked.pop(action.lease, None)
-        if asked is not None and isinstance(outcome, JobAcquired):
+        if isinstance(asked, AcquireJob) and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
             note_job(self._settings, outcome.definition)
         self._turnstile.leave(action.lease)
