@@ -145,6 +145,16 @@ def test_a_whole_payload_s_talk(feeding):
     assert result == EventsFed(n_events=1, sub_status="all_success")
 
 
+def test_a_wish_that_was_lost_is_told_again(feeding, monkeypatch):
+    monkeypatch.setattr("workers.runner.feeding._REMIND_S", 0.1)
+    feeding.begin()
+    feeding.place.until(lambda: len([wish for wish in feeding.wishes() if wish.name == "ranges-1"]) >= 3, "reminders")
+    assert len({wish.task for wish in feeding.wishes()}) == 1
+    monkeypatch.setattr("workers.runner.feeding._REMIND_S", 60)
+    feeding.ranges(1)
+    assert feeding.place.duty.next_deadline() is not None
+
+
 @pytest.mark.parametrize("odd", [b"\xff\xfe", b"x" * (1024 * 1024 + 1), b"", b"\0", b"/etc/passwd,ID:1-2-3-1-1"])
 def test_es_23_odd_messages_harm_nobody(feeding, odd):
     feeding.begin()
