@@ -191,7 +191,7 @@ class Feeder:
             "wall": message.wall_s,
             "other": list(message.other),
         })  # fmt: skip
-        self._delivery.ready(now)
+        self._delivery.ready(now, event.size_bytes)
 
     def _range_error(self, message: RangeError) -> None:
         known = self._in_work(message.range_id)
