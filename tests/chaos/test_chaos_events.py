@@ -114,7 +114,7 @@ def test_case_12_nothing_of_an_event_job_is_refused(events):
 
 
 def test_case_60_and_es_3_one_range_for_each_message_and_es_4_for_a_peer_that_waits_for_answers(events):
-    run = events(count=5, payload={"socket": "REQ"}, fields={"debug": "True"}).start()
+    run = events(count=5, payload={"socket": "REQ"}).start()
     run.finish("finished")
     assert run.states() == {"finished": 5}, run.pilot.story()
 
