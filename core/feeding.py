@@ -9,9 +9,9 @@ import logging
 from dataclasses import replace
 
 from core.actions import Send
-from core.life import begin_payload, end_if_idle, fail, job_of, put_job, settle_events
+from core.life import begin_payload, end_if_idle, fail, job_of, move, put_job, settle_events
 from core.state import Turn
-from core.tasks import open_task
+from core.tasks import is_open, open_task
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireRanges,
@@ -30,11 +30,13 @@ from ipc.schema import (
     Wanted,
 )
 from jobs.ledger import TaskRecord
-from jobs.states import MAY_HAVE_PAYLOAD, JobState
+from jobs.record import JobRecord
+from jobs.states import JobEvent, JobState
 
 #: What a feeder may want of others.
 WISHES = (AcquireRanges, ReportRanges, StageTar)
 _PREFIX = "feed-"
+_RUNS = (JobState.STARTING, JobState.RUNNING)
 
 
 def noticed(turn: Turn, task: TaskRecord, fact: Observation) -> None:
@@ -47,7 +49,7 @@ def noticed(turn: Turn, task: TaskRecord, fact: Observation) -> None:
     elif isinstance(fact, EventsCounted):
         put_job(turn, replace(job, n_events=max(job.n_events, fact.n_events)))
     elif isinstance(fact, ChannelOpen):
-        if job.state in (JobState.STARTING, JobState.RUNNING):
+        if job.state in _RUNS:
             begin_payload(turn, job.key)
         if job.soft_kill:
             drain(turn, job.key)
@@ -76,10 +78,7 @@ def fed(turn: Turn, task: TaskRecord, result: Result) -> None:
     if job is None or not isinstance(result, EventsFed):
         return
     put_job(turn, replace(job, fed=result, n_events=max(job.n_events, result.n_events)))
-    if job.state is JobState.STAGING_OUT:
-        settle_events(turn, job.key)
-    else:
-        end_if_idle(turn, job.key)
+    _lead_on(turn, job)
 
 
 def feeding_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -90,10 +89,19 @@ def feeding_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     word = "pilot_noevents" if code == ErrorCode.ESNOEVENTS else "pilot_failed"
     n_events = max(0, job.n_events)
     put_job(turn, replace(job, fed=EventsFed(n_events=n_events, error_code=code, error_diag=diag, sub_status=word)))
-    if job.state in MAY_HAVE_PAYLOAD and job.state is not JobState.FAILING:
+    if job.state in _RUNS and not job.stopped:
         fail(turn, job.key, code, diag)
-    elif job.state is JobState.STAGING_OUT:
+    else:
+        _lead_on(turn, turn.ledger.jobs[job.key])
+
+
+def _lead_on(turn: Turn, job: JobRecord) -> None:
+    """Go on with a job whose feeding is over."""
+    if job.state is JobState.STAGING_OUT:
         settle_events(turn, job.key)
+    elif job.state in _RUNS and not is_open(turn, "run", job.key):
+        # Its payload never started and never will: the kill file was faster.
+        move(turn, job.key, JobEvent.PAYLOAD_ENDED)
     else:
         end_if_idle(turn, job.key)
 

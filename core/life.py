@@ -33,6 +33,8 @@ from workflows.updates import update_body
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
 #: Keys of ended jobs that are remembered, so that none of them is run again (H052).
 _SETTLED_KEPT = 200
+#: A job that is fed with events tells how many are stored at least so often (event-service 12).
+_EVENTS_BEAT_S = 600.0
 #: What goes on while a job fails: what its payload made of events is stored and told all the same.
 _OUTLASTING = (Watch, AskJobStatus, FeedEvents, AcquireRanges, ReportRanges, StageTar)
 
@@ -333,9 +335,11 @@ def tell(turn: Turn, key: str, *, final: bool = False) -> None:
 
 
 def beat_period_s(turn: Turn, job: JobRecord) -> float:
-    """Return the time between a job's heartbeats: shorter in debug mode (3.8)."""
-    settings = turn.settings
-    return min(settings.heartbeat_s, settings.debug_heartbeat_s) if job.debug else settings.heartbeat_s
+    """Return the time between a job's heartbeats: shorter in debug mode (3.8) and while events are fed."""
+    settings, dossier = turn.settings, turn.ledger.dossiers.get(job.key)
+    fed = dossier is not None and dossier.plan is not None and dossier.plan.feed is not None
+    period_s = min(settings.heartbeat_s, _EVENTS_BEAT_S) if fed else settings.heartbeat_s
+    return min(period_s, settings.debug_heartbeat_s) if job.debug else period_s
 
 
 def heartbeats_due(turn: Turn, look: Callable[[Turn, str], bool]) -> None:

@@ -22,6 +22,7 @@ class Delivery:
         self._actions = actions
         self._making = ""
         self._ready_at: float | None = None
+        self._ready_bytes = 0
         self._close_at = 0.0
         self._retry_at = 0.0
         self._failures = 0
@@ -42,12 +43,13 @@ class Delivery:
         """Take up what a feeder before had begun."""
         if self._ledger.tars:
             self._close_at = now + self._rules.gap_s
-        if any(self._ledger.in_state(OUTPUT)):
-            self.ready(now)
+        for each in self._ledger.in_state(OUTPUT):
+            self.ready(now, each.size_bytes)
 
-    def ready(self, now: float) -> None:
+    def ready(self, now: float, size_bytes: int) -> None:
         """An output is there."""
         self._ready_at = now if self._ready_at is None else self._ready_at
+        self._ready_bytes += size_bytes
 
     def hurry(self) -> None:
         """Wait for no gap any more: what is ready goes."""
@@ -79,7 +81,7 @@ class Delivery:
                 self._fail(each, ErrorCode.STAGEOUTFAILED, event.text)
             else:
                 self._note({"ev": OUTPUT, "id": each.id, "paths": list(each.paths), "size": each.size_bytes})
-                self.ready(now)
+                self.ready(now, each.size_bytes)
         return self._failures >= self._rules.stage_out_failures
 
     def _fail(self, each: Range, code: ErrorCode, text: str) -> None:
@@ -153,7 +155,7 @@ class Delivery:
     # ------------------------------------------------------------ archives
     def _due_at(self) -> float:
         at = (self._ready_at or 0.0) + self._rules.settle_s
-        return at if self._hurried else max(at, self._close_at, self._retry_at)
+        return max(at, self._retry_at) if self._hurried else max(at, self._close_at, self._retry_at)
 
     def _make(self, now: float) -> None:
         if self._making:
@@ -164,17 +166,17 @@ class Delivery:
             self._making = begun.tar
             self._actions.append(MakeTar(group_of(begun.tar, members)))
             return
-        ready = list(self._ledger.in_state(OUTPUT))
+        full = self._ready_bytes >= self._rules.archive_bytes and now >= self._retry_at
+        due = self._ready_at is not None and (full or now >= self._due_at())
+        ready = list(self._ledger.in_state(OUTPUT)) if due or self._last else []
         if not ready:
-            self._ready_at = None
-            return
-        full = sum(each.size_bytes for each in ready) >= self._rules.archive_bytes and now >= self._retry_at
-        if not (self._last or full or now >= self._due_at()):
             return
         group = make_group(ready, self._ledger.tars)
         for range_id in group.ids:
             self._note({"ev": TARRED, "id": range_id, "tar": group.lfn})
-        self._making, self._ready_at = group.lfn, now if len(group.ids) < len(ready) else None
+        self._making, self._ready_at, self._ready_bytes = group.lfn, None, 0
+        for each in self._ledger.in_state(OUTPUT):  # what waits for the next one
+            self.ready(now, each.size_bytes)
         self._close_at = now + self._rules.gap_s
         self._actions.append(MakeTar(group))
 

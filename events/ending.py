@@ -1,7 +1,7 @@
 """What a job with events comes to (event-service 10). Pure."""
 
 from errors.codes import ErrorCode
-from events.ledger import STAGED, Ledger
+from events.ledger import SOFTKILL, STAGED, Ledger
 from events.words import Finish
 
 
@@ -25,7 +25,7 @@ def outcome(ledger: Ledger, *, well: bool) -> Finish:
 def _word(ledger: Ledger, stored: int, failed: int, fatal: bool) -> str:
     if fatal:
         return "pilot_fatal"
-    if ledger.drain == "softkill":
+    if ledger.drain == SOFTKILL:
         return "softkilled"
     if not failed:
         return "all_success"

@@ -13,10 +13,10 @@ from errors.codes import ErrorCode
 from events.channel import ACKNOWLEDGED, NO_MORE, Output, RangeError, Ready, range_message
 from events.delivery import Delivery
 from events.ending import outcome
-from events.ledger import ERROR, FETCHED, OUTPUT, SENT, Entry, Range, replay
+from events.ledger import ERROR, FETCHED, OUTPUT, SENT, SOFTKILL, Entry, Range, replay
+from events.supply import Supply
 from events.words import (
     Action,
-    AskRanges,
     Begun,
     Drain,
     EndPayload,
@@ -36,8 +36,6 @@ from events.words import (
     TarFailed,
     TarStaged,
 )
-
-_REQUEST_FACTOR = 2
 
 
 class Phase(Enum):
@@ -63,14 +61,11 @@ class Feeder:
         self._actions: list[Action] = []
         self.ledger = replay(entries)
         self._delivery = Delivery(rules, self.ledger, self._note, self._actions)
-        self._stock = deque(each.id for each in self.ledger.in_state(FETCHED))
+        self._supply = Supply(rules, self.ledger, self._note, self._actions)
         #: Ranges whose peer may not have heard of them, as the one who sent them died.
         self._doubtful = {each.peer: each.id for each in self.ledger.in_state(SENT)}
         self._busy: dict[str, float] = {}
         self._waiting: deque[str] = deque()
-        self._asked = False
-        self._ask_at = 0.0
-        self._asks_failed = 0
         self._began_at = 0.0
         self._drain_at = 0.0
         self._over: PayloadOver | None = None
@@ -96,7 +91,7 @@ class Feeder:
             times.append(self._flush_until if self._settled else self._quiet_at)
         elif self.phase is not Phase.DONE:
             times += [] if self._told_to_end else [self._drain_limit(), self._silence_limit()]
-            times += [self._ask_at] if self._wants_more() else []
+            times.append(self._supply.next_deadline())
         return min((at for at in times if at is not None), default=None)
 
     # ------------------------------------------------------------ what came
@@ -106,10 +101,9 @@ class Feeder:
                 self._begin(now)
             case Heard():
                 self._hear(event, now)
-            case RangesCame():
-                self._ranges(event)
-            case RangesFailed():
-                self._no_ranges(event, now)
+            case RangesCame() | RangesFailed():
+                self._supply.answered(event, now)
+                self._supplied()
             case PayloadOver() if self._over is None:
                 self._over, self.phase = event, Phase.STOPPING
                 self._quiet_at, self._flush_until = now + self._rules.settle_s, now + self._rules.flush_s
@@ -139,8 +133,12 @@ class Feeder:
         self._delivery.begin(now)
         if self.ledger.drain:
             self._drain_at = now
+        if self.ledger.drain == SOFTKILL:
+            self._delivery.hurry()
         if self.ledger.ranges:
             self._start()
+        elif self.ledger.supply_over or self.ledger.drain:  # what was said of it may not have been heard
+            self._give_up_empty()
 
     def _start(self) -> None:
         self.phase = Phase.DRAINING if self.ledger.drain else Phase.STARTING
@@ -152,13 +150,13 @@ class Feeder:
         if self.phase is Phase.STOPPING:
             self._quiet_at = now + self._rules.settle_s
         message = event.message
+        for each in self._busy:
+            if self.ledger.ranges[each].peer == event.peer:
+                self._busy[each] = now
         if isinstance(message, Ready):
             self._ready(event.peer, now)
             return
         self._doubtful.pop(event.peer, None)
-        for each in self._busy:
-            if self.ledger.ranges[each].peer == event.peer:
-                self._busy[each] = now
         if isinstance(message, Output):
             self._output(event, message, now)
         elif isinstance(message, RangeError):
@@ -193,7 +191,7 @@ class Feeder:
             "wall": message.wall_s,
             "other": list(message.other),
         })  # fmt: skip
-        self._delivery.ready(now)
+        self._delivery.ready(now, event.size_bytes)
 
     def _range_error(self, message: RangeError) -> None:
         known = self._in_work(message.range_id)
@@ -216,49 +214,35 @@ class Feeder:
         return known if known.event == SENT else None
 
     # ------------------------------------------------------------ the supply
-    def _ranges(self, event: RangesCame) -> None:
-        if event.number != self.ledger.batches + 1:
-            return
-        self._asked, self._asks_failed = False, 0
-        new = [each for each in event.ranges if each["eventRangeID"] not in self.ledger.ranges]
-        for each in new:
-            self._note({"ev": FETCHED, "id": each["eventRangeID"], "range": each, "batch": event.number})
-            self._stock.append(each["eventRangeID"])
-        if not new:
-            self._note({"ev": "end", "id": ""})
-        if not self.ledger.ranges:
-            self._give_up(ErrorCode.ESNOEVENTS, "the first answer had no event ranges")
-        elif self.phase is Phase.PREFETCH:
+    def _supplied(self) -> None:
+        """Start the payload with the first ranges; if there will be none, it is over before it began."""
+        if self.phase is Phase.PREFETCH and self.ledger.ranges:
             self._start()
+        elif self.phase is Phase.PREFETCH and self.ledger.supply_over:
+            self._give_up_empty()
 
-    def _no_ranges(self, event: RangesFailed, now: float) -> None:
-        if event.number != self.ledger.batches + 1:
-            return
-        self._asked = False
-        if self._asks_failed < len(self._rules.retry_s):
-            self._ask_at = now + self._rules.retry_s[self._asks_failed]
-            self._asks_failed += 1
-            return
-        self._note({"ev": "end", "id": "", "text": event.text})
-        if not self.ledger.ranges:
-            self._give_up(ErrorCode.COMMUNICATIONFAILURE, f"no event ranges: {event.text}")
-
-    def _give_up(self, code: ErrorCode, text: str) -> None:
+    def _give_up_empty(self) -> None:
+        """End before the payload's start: there is nothing to feed it with."""
         self.phase = Phase.DONE
-        self._actions.append(GiveUp(int(code), text))
+        if self.ledger.supply_error:
+            text = f"no event ranges: {self.ledger.supply_error}"
+            self._actions.append(GiveUp(int(ErrorCode.COMMUNICATIONFAILURE), text))
+        else:
+            text = self.ledger.drain or "the first answer had no event ranges"
+            self._actions.append(GiveUp(int(ErrorCode.ESNOEVENTS), text))
 
     def _drain(self, text: str) -> None:
         if not self.ledger.drain:
             self._note({"ev": "drain", "id": "", "text": text})
             self._actions.append(Say(f"no more events are handed out: {text}"))
         if self.phase is Phase.PREFETCH:
-            self._give_up(ErrorCode.ESNOEVENTS, text)
+            self._give_up_empty()
         elif self.phase in (Phase.STARTING, Phase.FEEDING):
             self.phase = Phase.DRAINING
 
     def _obey(self, command: str) -> None:
-        if command == "softkill":
-            self._drain("softkill")
+        if command == SOFTKILL:
+            self._drain(SOFTKILL)
             self._delivery.hurry()
         elif command == "tobekilled" and not self._told_to_end:
             self._told_to_end = True
@@ -272,7 +256,7 @@ class Feeder:
                 self._settle()
         else:
             self._hand_out(now)
-            self._ask(now)
+            self._supply.ask(now)
             self._limits(now)
         self._delivery.advance(now, last=self._settled)
         if self._settled and (self._delivery.idle or now >= self._flush_until):
@@ -281,8 +265,13 @@ class Feeder:
 
     def _hand_out(self, now: float) -> None:
         while self._waiting:
-            over = self.phase is Phase.DRAINING or (not self._stock and self.ledger.supply_over)
-            if over:
+            known = self._supply.take() if self.phase is not Phase.DRAINING else None
+            if known is not None:
+                peer = self._waiting.popleft()
+                self._note({"ev": SENT, "id": known.id, "peer": peer})
+                self._busy[known.id] = now
+                self._actions.append(Reply(peer, range_message(known.data)))
+            elif self.phase is Phase.DRAINING or self._supply.empty:
                 self._drain_at = self._drain_at or now
                 if not self.ledger.told:
                     self._note({"ev": "told", "id": ""})
@@ -290,23 +279,8 @@ class Feeder:
                     self._drain("the server has no more")
                 self._actions += [Reply(peer, NO_MORE) for peer in self._waiting]
                 self._waiting.clear()
-            elif self._stock:
-                known, peer = self.ledger.ranges[self._stock.popleft()], self._waiting.popleft()
-                self._note({"ev": SENT, "id": known.id, "peer": peer})
-                self._busy[known.id] = now
-                self._actions.append(Reply(peer, range_message(known.data)))
             else:
                 return
-
-    def _ask(self, now: float) -> None:
-        if not self._wants_more() or now < self._ask_at:
-            return
-        self._asked = True
-        self._actions.append(AskRanges(self.ledger.batches + 1, _REQUEST_FACTOR * self._rules.core_count))
-
-    def _wants_more(self) -> bool:
-        few = len(self._stock) < self._rules.core_count
-        return few and not self._asked and not self.ledger.supply_over and not self.ledger.drain
 
     def _drain_limit(self) -> float | None:
         return self._drain_at + self._rules.drain_s if self._drain_at and self._rules.drain_s else None

@@ -13,6 +13,8 @@ from typing import Any
 Entry = dict[str, Any]
 
 FETCHED, SENT, OUTPUT, ERROR = "fetched", "sent", "output", "error"
+#: Why a job with events is drained by its server's order.
+SOFTKILL = "softkill"
 TARRED, STAGED, REPORTED, REJECTED, REMOVED = "tarred", "staged", "reported", "rejected", "removed"
 _OF_RANGES = frozenset({FETCHED, SENT, OUTPUT, ERROR, TARRED, STAGED, REPORTED, REJECTED, REMOVED})
 
@@ -64,7 +66,7 @@ class Ledger:
 
     Attributes:
         batches: How many answers with ranges came.
-        supply_over: No more will come.
+        supply_over: No more will come; `supply_error` says why if that is a failure.
         drain: Why nothing is handed out any more, "" while something is.
         told: A payload heard `No more events`.
         tars: Names of archives in use or used before.
@@ -75,6 +77,7 @@ class Ledger:
     ranges: dict[str, Range] = field(default_factory=dict)
     batches: int = 0
     supply_over: bool = False
+    supply_error: str = ""
     drain: str = ""
     told: bool = False
     tars: set[str] = field(default_factory=set)
@@ -90,7 +93,8 @@ class Ledger:
         """Take one entry in; entries of ranges that were never fetched are passed over."""
         event = entry["ev"]
         if event not in _OF_RANGES:
-            self.supply_over = self.supply_over or event == "end"
+            if event == "end":
+                self.supply_over, self.supply_error = True, entry.get("text", "")
             self.told = self.told or event == "told"
             if event == "drain":
                 self.drain = self.drain or entry["text"]

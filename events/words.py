@@ -41,7 +41,7 @@ class Rules:
     stage_out_failures: int = 20
     archive_bytes: int = 2 * 1024**3
     settle_s: float = 0.5
-    again_s: float = 1.0
+    again_s: float = 5.0
     flush_s: float = 1800.0
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -68,10 +69,11 @@ def _add(archive: tarfile.TarFile, member: str, done: int, report: Callable[[int
         descriptor = os.open(member, _OPEN)
     except OSError as error:
         raise JobError(ErrorCode.MISSINGOUTPUTFILE, f"{member}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise JobError(ErrorCode.MISSINGOUTPUTFILE, f"{member} is no regular file")
     with os.fdopen(descriptor, "rb") as stream:
         info = archive.gettarinfo(arcname=os.path.basename(member), fileobj=stream)  # noqa: PTH119 - text
-        if not info.isreg():
-            raise JobError(ErrorCode.MISSINGOUTPUTFILE, f"{member} is no regular file")
         counted = _Counted(stream, done, report)
         archive.addfile(info, cast("IO[bytes]", counted))
         return counted.done

@@ -9,6 +9,7 @@ event_time   seconds for each event (0.05)
 out_bytes    size of an output file (1024)
 init_time    seconds before the first word (0)
 socket       DEALER or REQ
+channel_from "command": the environment's channel is not looked at
 until        file that must exist before the first word, if given
 hold         file that must exist before the payload dies, exits or hangs, if given
 marker       file that is made when the payload starts, if given
@@ -41,9 +42,10 @@ def setting(name: str, default: str) -> str:
 
 
 def channel() -> str:
-    """Return the endpoint, from the environment or from where a command has it."""
+    """Return the endpoint, from the environment or from where a command has it (alone, with channel_from=command)."""
     told = _CHANNEL.search(" ".join(sys.argv[1:]))
-    return os.environ.get("PILOT_EVENTRANGECHANNEL") or (told[1] if told else "")
+    given = os.environ.get("PILOT_EVENTRANGECHANNEL", "") if setting("channel_from", "") != "command" else ""
+    return given or (told[1] if told else "")
 
 
 def pause(seconds: float) -> None:

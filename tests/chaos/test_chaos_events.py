@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from pilotrun import PilotRun
+from pilotrun import ROOT, PilotRun
 
 from sandbox.client import Sandbox
 from tests.waiting import wait_until
@@ -18,6 +18,9 @@ pytestmark = pytest.mark.chaos
 
 #: The payload is a script of its own, whose interpreter needs pyzmq.
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+JPS = "from AthenaMP.AthenaMPFlags import jobproperties as jps"
 
 
 class EventRun:
@@ -31,14 +34,15 @@ class EventRun:
         options = {"event_time": 0.02, **more.pop("payload", {}), "mode": mode, "marker": str(self.marker)}
         fields = {"eventService": "True", "coreCount": cores, "jobsetID": 7, **more.pop("fields", {})}
         payload = {f"fake_{name}": value for name, value in options.items()}
-        (self.job_id,) = self.sandbox.make_jobs(1, transform="fake_athenamp.py", payload=payload, fields=fields, **more)
+        more.setdefault("transform", "fake_athenamp.py")
+        (self.job_id,) = self.sandbox.make_jobs(1, payload=payload, fields=fields, **more)
         self.sandbox.set_events(self.job_id, count)
         self.sandbox.set_queue(zip_time_gap=gap_s)
 
     def start(self, **tuning) -> "EventRun":
         config = self.pilot.home / "pilot.cfg"
         config.write_text(f"[Pilot]\nheartbeat = {self.heartbeat_s}\n")
-        environment = {"PATH": PATH, "HARVESTER_PILOT_CONFIG": str(config)}
+        environment = {"PATH": tuning.pop("path", PATH), "HARVESTER_PILOT_CONFIG": str(config)}
         tuning = {"es_retry_s": 0.1, "es_stage_out_retry_s": 0.2, "es_drain_s": 30, **tuning}
         self.pilot.start(*tuning.pop("options", ()), environment=environment, **tuning)
         return self
@@ -110,7 +114,7 @@ def test_case_12_nothing_of_an_event_job_is_refused(events):
 
 
 def test_case_60_and_es_3_one_range_for_each_message_and_es_4_for_a_peer_that_waits_for_answers(events):
-    run = events(count=5, payload={"socket": "REQ"}, fields={"debug": "True"}).start()
+    run = events(count=5, payload={"socket": "REQ"}).start()
     run.finish("finished")
     assert run.states() == {"finished": 5}, run.pilot.story()
 
@@ -274,10 +278,11 @@ def test_es_16_a_signal_leaves_no_output_behind(events):
     run = events(count=400, gap_s=7200, payload={"event_time": 0.2}).start()
     wait_for_ranges(run, "finished", 1)
     wait_until(lambda: len(run.outputs()) >= 3, 10, "no outputs")
-    made = len(run.outputs()) + in_state(run, "finished")
+    made = run.outputs()
+    wait_until(lambda: run.outputs() - made, 10, "no further output")  # so the payload has told of those before
     os.kill(run.pilot.one("guardian"), signal.SIGTERM)
     run.finish("failed", 1201)
-    assert in_state(run, "finished") >= made, run.pilot.story()
+    assert {run.ranges()[name]["state"] for name in made} == {"finished"}, run.pilot.story()
     assert in_state(run, "failed") <= 1
     calls = [entry["call"] for entry in run.sandbox.record()]
     assert calls.index("update_event_ranges") < len(calls) - 1 - calls[::-1].index("update_job")
@@ -361,3 +366,23 @@ def test_softkill_in_the_answer_to_a_report(tmp_path_factory):
         run.finish("finished")
         assert run.states()["ready"] > 400, pilot.story()
         assert "failed" not in run.states()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"--eventService=True --preExec '{JPS};jps.AthenaMPFlags.Strategy=\"EventService\"' --physicsList=X",
+        "--CA --maxEvents=10",
+        "--CA --multithreaded=true --athenaopts='--threads=2'",
+    ],
+    ids=["classic", "CA", "threads"],
+)
+def test_es_17_the_payload_finds_its_channel_in_its_command(events, arguments):
+    fake = "--fake-event-time=0 --fake-channel-from=command"
+    script = ROOT / "sandbox" / "transforms" / "fake_athenamp.py"
+    run = events(count=3, transform="Sim_tf.py", inputs=[5000], fields={"jobPars": f"{arguments} {fake}"})
+    programs = run.pilot.home / "programs"
+    programs.mkdir()
+    (programs / "Sim_tf.py").symlink_to(script)
+    run.start(path=f"{programs}:{PATH}").finish("finished")
+    assert run.states() == {"finished": 3}, run.pilot.story()

@@ -414,6 +414,35 @@ def test_the_server_s_word_in_an_answer_to_a_report():
     assert [each.code for each in rig.all(EndPayload)] == [1144]
 
 
+def test_an_archive_stays_until_all_of_it_is_told():
+    rig = Rig(core_count=600)
+    for each in rig.fed(*range(1100)):
+        rig.output(each)
+    rig.wait(1)
+    rig.stage()
+    rig.take()
+    lfn = rig.last(MakeTar).group.lfn
+    assert lfn not in rig.last(Remove).paths
+    rig.take()
+    assert lfn in rig.last(Remove).paths
+
+
+def test_es_23_what_is_said_twice_counts_once():
+    rig = Rig()
+    (one,) = rig.fed(1)
+    rig.output(one)
+    rig.output(one)
+    rig.wait(1)
+    rig.output(one)
+    rig.stage()
+    rig.take()
+    before = len(rig.text)
+    rig.output(one)
+    rig.give(Heard(peer="a", message=RangeError(range_id=one, name="ERR_X", text="no")))
+    assert len(rig.text) == before
+    assert len(rig.all(MakeTar)) == 1
+
+
 # ---------------------------------------------------------------- the end
 def test_all_is_well():
     rig = Rig()
@@ -574,6 +603,46 @@ def test_what_was_drained_stays_drained():
     old.ranges(2, 3)
     old.give(Drain(text="softkill"))
     assert messages(old.again().ready("z")) == ["No more events"]
+
+
+@pytest.mark.parametrize("why", ["empty", "failed", "softkill"])
+def test_an_end_before_the_payload_of_which_nobody_heard_is_told_again(why):
+    old = Rig(retry_s=())
+    if why == "softkill":
+        old.give(Drain(text="softkill"))
+    else:
+        old.give(RangesFailed(number=1, text="away") if why == "failed" else RangesCame(number=1, ranges=()))
+    assert old.all(GiveUp)
+    assert old.again().all(GiveUp) == old.all(GiveUp)
+
+
+def test_an_answer_that_names_a_range_twice_hands_it_out_once():
+    rig = Rig()
+    rig.give(RangesCame(number=1, ranges=as_ranges(range_ids(1, 1))))
+    assert len([*rig.ready(), *rig.ready()]) == 1
+
+
+def test_after_softkill_archives_wait_for_no_gap_but_for_the_pause_after_a_failure():
+    rig = Rig(stage_out_retry_s=50.0)
+    one, two, three = rig.fed(1, 2, 3)
+    rig.output(one)
+    rig.wait(1)
+    rig.stage()
+    rig.output(two)
+    rig.give(Drain(text="softkill"))
+    rig.wait(0.5)
+    made = rig.last(MakeTar).group
+    assert made.ids == (two,)
+    rig.give(TarFailed(lfn=made.lfn, text="no"))
+    rig.wait(49)
+    assert len(rig.all(MakeTar)) == 2
+    rig.wait(1)
+    assert len(rig.all(MakeTar)) == 3
+    new = rig.again()
+    new.output(three)
+    new.stage()
+    new.wait(0.5)
+    assert new.last(MakeTar).group.ids == (three,)
 
 
 def test_nothing_is_asked_of_a_feeder_at_rest():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sim_feeding import feed_on, heed
 from sim_payloads import well
 from sim_server import failure
 
@@ -20,7 +21,9 @@ from ipc.schema import (
     CleanUp,
     Done,
     Failed,
+    FeedEvents,
     FetchQueue,
+    Heed,
     Hello,
     Inspect,
     Inspected,
@@ -42,6 +45,7 @@ from ipc.schema import (
     Staged,
     StageIn,
     StageOut,
+    StageTar,
     Stop,
     TracesSent,
     TransferLog,
@@ -56,7 +60,16 @@ if TYPE_CHECKING:
 
 _OWN_FAULTS = (-11, -6, 1)
 _REQUEST_LIMIT_S = 120.0
-_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05, Inspect: 25, Pulse: 0}
+_DURATIONS = {
+    PrepareJob: 0.02,
+    StageIn: 3.0,
+    StageOut: 3.0,
+    StageTar: 3.0,
+    TransferLog: 2.0,
+    CleanUp: 0.05,
+    Inspect: 25,
+    Pulse: 0,
+}
 
 
 class Process:
@@ -149,6 +162,8 @@ class Process:
             self.assign(message.lease, message.task)
         elif isinstance(message, Cancel):
             self.cancel(message.lease)
+        elif isinstance(message, Heed):
+            heed(self, message)
         elif isinstance(message, Stop) and not self.world.faults.hit("worker silent"):
             self.world.at(0.01 + self.world.rng.random() * 0.2, self.die, 0)
 
@@ -224,6 +239,8 @@ class Process:
                 self._next_call()
         elif isinstance(task, RunPayload):
             world.at(0.005, self.do, lambda: self._run(lease, task))
+        elif isinstance(task, FeedEvents):
+            world.at(0.005, self.do, lambda: feed_on(self, lease, task))
         elif isinstance(task, KillPayload):
             self._kill(lease, task)
         elif isinstance(task, Watch):
@@ -282,6 +299,10 @@ class Process:
 
     def payload_over(self, lease: str, result: PayloadEnded | None) -> None:
         """See the payload's end."""
+        task = self.leases.get(lease)
+        if isinstance(task, FeedEvents):
+            feed_on(self, lease, task)
+            return
         if result is None:
             raise AssertionError("a payload is neither over nor running")
         self.end(lease, result)
@@ -373,6 +394,8 @@ def _staged(task: StageIn | StageOut) -> Staged:
 def _result(task: Any) -> Any:
     if isinstance(task, (StageIn, StageOut)):
         return _staged(task)
+    if isinstance(task, StageTar):
+        return Staged(files=(_file(task.transfer),))
     if isinstance(task, TransferLog):
         return LogTransferred(file=_file(task.transfer))
     if isinstance(task, Inspect):

@@ -51,6 +51,7 @@ KINDS: dict[str, float] = {
     "job given twice": 0.1,
     "broken definition": 0.1,
     "nameless definition": 0.05,
+    "no event ranges": 0.1,
     "queue data bad": 0.02,
     "queue data away": 0.1,
     "signal": 0.6,

@@ -13,6 +13,8 @@ from errors.exceptions import JobError
 from ipc.schema import (
     CleanUp,
     Copy,
+    EventStore,
+    FeedEvents,
     FetchProxy,
     PrepareJob,
     RunPayload,
@@ -73,7 +75,7 @@ def queue_text(rng: random.Random) -> str:
 
 
 def definition(job_id: int, kind: str) -> str:
-    """Return the text of a job of a kind: "full", "bare" (no inputs, outputs or log), "broken", "nameless"."""
+    """Return the text of a job of a kind: "full", "fed" with events, "bare" (no files), "broken", "nameless"."""
     fields: dict[str, object] = {"PandaID": job_id, "attemptNr": job_id % 3, "taskID": 7, "kind": kind}
     if kind == "nameless":
         del fields["PandaID"]
@@ -127,7 +129,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
     fields = json.loads(text)
     if fields["kind"] == "broken":
         raise JobError(ErrorCode.BADJOBDEFINITION, "made so")
-    full = fields["kind"] == "full"
+    full, fed = fields["kind"] in ("full", "fed"), fields["kind"] == "fed"
     job_id = fields["PandaID"]
     job_dir = f"{main_dir}/PanDA_Pilot-{job_id}"
     control_dir = f"{main_dir}/.bulkhead/control/{key}"
@@ -151,7 +153,9 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             command="./payload",
             environment=(Variable(name="A", value="1"),),
         ),
-        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),), traced=True) if full else None,
+        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),), traced=True)
+        if full and not fed
+        else None,
         log=TransferLog(
             job_dir=job_dir,
             archive_path=f"{main_dir}/.bulkhead/{log}",
@@ -177,6 +181,23 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             is_analysis=job_id % 2 == 0,
             event_version="1+1",
         ),
+        feed=feed_of(job_id, job_dir, control_dir) if fed else None,
+    )
+
+
+def feed_of(job_id: int, job_dir: str, control_dir: str) -> FeedEvents:
+    """Return the task that feeds a job with events."""
+    store = EventStore(copytool="cp", endpoint="ES", storage_id=9, base="/to/", deterministic=False)
+    return FeedEvents(
+        job_id=job_id,
+        jobset_id=1,
+        task_id=7,
+        job_dir=job_dir,
+        control_dir=control_dir,
+        channel="ipc:///es.sock",
+        core_count=1,
+        stores=(store,),
+        gap_s=60.0,
     )
 
 

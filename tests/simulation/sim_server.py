@@ -10,6 +10,7 @@ from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
     AskJobStatus,
     CheckIdentity,
     Failed,
@@ -21,10 +22,17 @@ from ipc.schema import (
     NoJob,
     ProxyFetched,
     QueueFetched,
+    RangesAcquired,
+    RangesReported,
+    ReportRanges,
     SendUpdate,
     UpdateAnswered,
 )
 
+#: What the reporter asks.
+Question = (
+    FetchQueue | AcquireJob | AcquireRanges | ReportRanges | SendUpdate | CheckIdentity | FetchProxy | AskJobStatus
+)
 #: What the reporter brings to the supervisor: a result, or a failure (its lease is filled in by the reporter).
 Answer = Any
 
@@ -76,7 +84,7 @@ class Server:
             self.down_until = t + self.faults.rng.choice((2.0, 20.0, 120.0, 400.0))
         return t < self.down_until or self.down_for_good
 
-    def handle(self, task: FetchQueue | AcquireJob | SendUpdate | CheckIdentity | FetchProxy | AskJobStatus) -> Answer:
+    def handle(self, task: Question) -> Answer:
         """Do the work of a request that arrived."""
         if isinstance(task, CheckIdentity):
             return IdentityChecked()
@@ -86,6 +94,10 @@ class Server:
             return self._status(task.job_id)
         if isinstance(task, FetchQueue):
             return self._describe()
+        if isinstance(task, AcquireRanges):
+            return RangesAcquired(ranges="[]" if self.faults.hit("no event ranges") else "[{}]")
+        if isinstance(task, ReportRanges):
+            return RangesReported(results=("stored",))
         if isinstance(task, AcquireJob):
             return self._hand_out()
         if task.call == "update_worker_status":
@@ -111,7 +123,13 @@ class Server:
             return JobAcquired(definition=self.define(1, "nameless"))
         self.left -= 1
         job_id = FIRST_ID + len(self.jobs)
-        kind = "broken" if self.faults.hit("broken definition") else self.faults.rng.choice(("full", "full", "bare"))
+        kind = (
+            "broken"
+            if self.faults.hit("broken definition")
+            else self.faults.rng.choice(("full", "full", "bare", "fed"))
+        )
+        if kind == "fed" and self.define is whole_definition:
+            kind = "full"  # the queue of these runs has no storages
         job = ServerJob(job_id, f"{job_id}.{job_id % 3}", self.define(job_id, kind), kind)
         job.reduced_only = self.faults.hit("full report refused")
         self.jobs[job_id] = self.last_given = job

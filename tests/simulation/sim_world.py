@@ -17,6 +17,7 @@ from typing import Any
 from sim_checks import Checks, SimError
 from sim_crew import Process
 from sim_faults import Tally, make_faults
+from sim_feeding import Feed
 from sim_payloads import Payload, killed, lost, well
 from sim_payloads import failed as failed_payload
 from sim_plans import MAIN_DIR, make_settings, queue_text
@@ -28,7 +29,7 @@ from core.state import Pilot
 from core.step import next_deadline, step
 from errors.exceptions import BulkheadError
 from host.clock import Now
-from ipc.schema import Assign, RunPayload, StageIn, StageOut, TransferLog
+from ipc.schema import Assign, RunPayload, StageIn, StageOut, StageTar, TransferLog
 from jobs.journal import Journal
 from jobs.ledger import Ledger, inherited, reopened
 from supervision.recovery import _merged
@@ -74,6 +75,8 @@ class World:
         self.doomed_roles: set[str] = set()
         # facts that outlive them
         self.payloads: dict[str, Payload] = {}
+        self.feeds: dict[str, Feed] = {}
+        self.staged_tars: set[str] = set()
         self.not_ended: set[str] = set()
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
@@ -322,6 +325,10 @@ class World:
         """Return the facts about a payload."""
         return self.payloads.setdefault(control_dir, Payload(control_dir))
 
+    def feed(self, control_dir: str) -> Feed:
+        """Return what is on disk of the feeding of a payload."""
+        return self.feeds.setdefault(control_dir, Feed())
+
     def start_payload(self, payload: Payload) -> None:
         """Start a payload, which will end one way or another."""
         key = _key_of(payload.control_dir)
@@ -379,6 +386,8 @@ class World:
             self.staged_in.add(task.job_dir)
         elif isinstance(task, StageOut):
             self.staged_out.add(task.job_dir)
+        elif isinstance(task, StageTar):
+            self.staged_tars.add(task.job_dir)
 
     def blame(self, task: Any, code: int) -> None:
         """Note a code that the job of a task may be failed with."""

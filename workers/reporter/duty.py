@@ -36,7 +36,7 @@ from workers.reporter.node_maps import NodeDescription
 from workers.reporter.payload_proxy import ProxyFetch
 from workers.reporter.places import ends_of, server_of
 from workers.reporter.queue_source import QueueFetch
-from workers.reporter.server_events import event_server
+from workers.reporter.server_events import event_server, kept_ranges
 from workers.reporter.trace_lane import TraceLane
 from workers.worker import Desk
 
@@ -66,8 +66,8 @@ class ReporterDuty:
         self._server = server_of(settings, self._sink, self._source)
         self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
-        self._asked: dict[str, AcquireJob] = {}
-        self._waiting: dict[str, AcquireJob] = {}
+        self._asked: dict[str, AcquireJob | AcquireRanges] = {}
+        self._waiting: dict[str, AcquireJob | AcquireRanges] = {}
         self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
         desk.watch(self._courier.descriptor, self._collect)
@@ -78,7 +78,7 @@ class ReporterDuty:
         if isinstance(task, SendTraces):
             self._traces.assign(lease, task, moment)
             return
-        if isinstance(task, AcquireJob) and not self._may_ask(lease, task):
+        if isinstance(task, AcquireJob | AcquireRanges) and not self._may_ask(lease, task):
             return
         make = self._makers().get(type(task))
         if make is None:
@@ -116,7 +116,7 @@ class ReporterDuty:
         return ()
 
     def stop(self) -> None:
-        """Let the courier go; only the answer to a job request under way is waited for, and kept."""
+        """Let the courier go; only the answer to a request for a job or for ranges is waited for, and kept."""
         deadline = now().mono + _LAST_ANSWER_S
         while self._asked and now().mono < deadline:
             left_ms = max(1, int((deadline - now().mono) * 1000))
@@ -128,15 +128,16 @@ class ReporterDuty:
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
 
-    def _may_ask(self, lease: str, task: AcquireJob) -> bool:
-        """Tell whether to ask the server: not while another reporter does, nor for a job that is here already."""
+    def _may_ask(self, lease: str, task: AcquireJob | AcquireRanges) -> bool:
+        """Tell whether to ask the server: not while another reporter does, nor for what is here already."""
         if not self._turnstile.enter(lease, task):
             self._waiting[lease] = task
             return False
         self._waiting.pop(lease, None)
-        kept = kept_job(task)
+        kept = kept_job(task) if isinstance(task, AcquireJob) else kept_ranges(task)
         if kept is not None:
-            note_job(self._settings, kept.definition)
+            if isinstance(kept, JobAcquired):
+                note_job(self._settings, kept.definition)
             self._turnstile.leave(lease)
             self._desk.done(lease, kept)
             return False
@@ -179,7 +180,7 @@ class ReporterDuty:
         if action.lease == BEAT_LEASE:
             return
         asked = self._asked.pop(action.lease, None)
-        if asked is not None and isinstance(outcome, JobAcquired):
+        if isinstance(asked, AcquireJob) and isinstance(outcome, JobAcquired):
             keep_job(asked, outcome)
             note_job(self._settings, outcome.definition)
         self._turnstile.leave(action.lease)

@@ -46,10 +46,7 @@ class EventServer:
         self._server = server
 
     def acquire(self, task: AcquireRanges) -> Conversation:
-        """Ask for ranges; those that an earlier request got and that nobody has dealt with are the answer."""
-        kept = kept_ranges(task)
-        if kept is not None:
-            return _Known(kept)
+        """Ask for ranges; the answer is on disk before it is told (`kept_ranges`)."""
         return self._either(_Acquire(self._settings, task, "v1"), _Acquire(self._settings, task, "legacy"))
 
     def report(self, task: ReportRanges) -> Conversation:

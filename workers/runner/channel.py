@@ -36,13 +36,18 @@ class Channel:
         descriptor: Readable when there may be something to read; only once until all was read (ZMQ_FD).
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, job_dir: str) -> None:
         """Bind the endpoint; a socket file of a channel before is replaced.
+
+        Args:
+            endpoint: its file lies in the job directory, or in a directory that holds nothing else.
+            job_dir: the job directory.
 
         Raises:
             OSError: it cannot be bound, or the directory for it is not this user's alone.
         """
         self._path = Path(endpoint.removeprefix(_IPC)) if endpoint.startswith(_IPC) else None
+        self._alone = self._path is not None and self._path.parent != Path(job_dir)
         if self._path is not None:
             _make_private(self._path.parent)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
@@ -86,8 +91,9 @@ class Channel:
         self._context.term()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the job directory is never empty
-                self._path.parent.rmdir()
+            if self._alone:
+                with contextlib.suppress(OSError):  # gone, or not empty: another channel was opened meanwhile
+                    self._path.parent.rmdir()
 
 
 def _text(frame: bytes) -> str | None:

@@ -32,7 +32,7 @@ from events.words import (
     Tell,
     Ticked,
 )
-from host.clock import Now
+from host.clock import Now, now
 from ipc.schema import (
     ChannelOpen,
     EventsCounted,
@@ -54,6 +54,7 @@ from workers.worker import Desk
 #: Messages of a payload that are taken in before the loop turns to others.
 _AT_ONCE = 200
 _SOON_S = 0.05
+_REMIND_S = 60.0
 
 _log = logging.getLogger("runner")
 
@@ -73,6 +74,7 @@ class Feeding:
         self._channel: Channel | None = None
         self._ledger: LedgerFile | None = None
         self._feeder: Feeder | None = None
+        self._wishes: dict[str, tuple[Wanted, float]] = {}
         self._wake_at: float | None = 0.0
         self._nameless_since: float | None = None
         self._gone = False
@@ -87,7 +89,8 @@ class Feeding:
     def look_at(self) -> float | None:
         """Return when to look again, None for not before something happens."""
         deadline = self._feeder.next_deadline() if self._feeder is not None else None
-        return min((at for at in (self._wake_at, deadline) if at is not None), default=None)
+        reminders = [at for _, at in self._wishes.values()]
+        return min((at for at in (self._wake_at, deadline, *reminders) if at is not None), default=None)
 
     def wake(self) -> None:
         """Look at everything again at the next tick."""
@@ -123,11 +126,13 @@ class Feeding:
             self._read_channel(moment)
             self._look_at_payload(moment)
             self._handle(Ticked(), moment)
+            self._remind(moment)
         except OSError as error:
             self._fail(ErrorCode.MESSAGEHANDLINGFAILURE, str(error), retry=True)
 
     def heed(self, message: Heed, moment: Now) -> None:
         """Take what became of a wish."""
+        self._wishes.pop(message.name, None)
         if self._feeder is not None and not self.over:
             try:
                 self._handle(answer_of(message, self._task, self._missing), moment)
@@ -239,14 +244,21 @@ class Feeding:
 
     def _open(self) -> None:
         if self._channel is None:
-            self._channel = Channel(self._task.channel)
+            self._channel = Channel(self._task.channel, self._task.job_dir)
             self._desk.watch(self._channel.descriptor, self.wake)
             _log.info("the channel for events is open at %s: job=%d", self._task.channel, self._task.job_id)
         self.wake()
         self._desk.observed(self._lease, ChannelOpen())
 
     def _want(self, wanted: Wanted) -> None:
+        self._wishes[wanted.name] = (wanted, now().mono + _REMIND_S)
         self._desk.observed(self._lease, wanted)
+
+    def _remind(self, moment: Now) -> None:
+        """Tell wishes again that nobody answered: a message may be lost on its way, and to ask twice does no harm."""
+        for wanted, at in list(self._wishes.values()):
+            if moment.mono >= at:
+                self._want(wanted)
 
     def _fail(self, code: int, text: str, *, retry: bool = False) -> None:
         if not self.over:

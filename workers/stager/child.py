@@ -29,7 +29,7 @@ def _archive(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
 
 
 def _tar(message: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    from errors.exceptions import JobError  # noqa: PLC0415
+    from errors.exceptions import JobError  # noqa: PLC0415 - as above
     from jobs.event_tar import make_tar  # noqa: PLC0415
 
     try:
