@@ -126,6 +126,30 @@ def test_a_server_that_was_away_gets_the_final_update(pilot, panda, often):
     pilot.assert_clean()
 
 
+def test_a_missing_input_is_failed_with_its_code(pilot, panda):
+    job_id = pilot.job(inputs=[2000], outputs=[1000], label="managed")
+    for path in pilot.sandbox.storage.rglob("input.*"):
+        path.unlink()
+    pilot.start("-j", "managed")
+    pilot.wait_exit()
+    assert panda.settle(job_id) == "failed"
+    row = panda.show(job_id)
+    assert row["piloterrorcode"] > 1000
+    assert "input." in row["piloterrordiag"]
+    assert_log_known(row)
+    assert_taken(pilot)
+
+
+def test_two_jobs_of_one_task_in_one_pilot(pilot, panda):
+    pilot.sandbox.set_queue(timefloor=60)
+    jobs = [pilot.job(outputs=[1000]) for _ in range(2)]
+    pilot.start("-j", "user")
+    assert pilot.wait_exit() == 0, pilot.story()
+    assert [panda.settle(job_id) for job_id in jobs] == ["finished"] * 2
+    assert_taken(pilot)
+    pilot.assert_clean()
+
+
 def test_worker_status_and_the_job_report_are_taken(pilot, panda):
     job_id = pilot.job(outputs=[1000])
     environment = {"HARVESTER_ID": "bulkhead-test", "HARVESTER_WORKER_ID": "12"}
