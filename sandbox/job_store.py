@@ -113,7 +113,7 @@ class JobStore:
     def batch_changed(self, update: Mapping[str, Any]) -> bool:
         """Tell whether the job's batch id is another one and neither is a number of several digits.
 
-        Meant to be told `tobekilled`, but releases 0.8.1 and 1.0.4 stumble over it: StatusCode 30 to every such update.
+        Meant to be told `tobekilled`, but releases 0.8.1 and 1.0 stumble over it: StatusCode 30 to every such update.
         """
         job, new = self._jobs.get(update["job_id"]), update.get("batch_id")
         if job is None or not job.batch_id or not new or job.final is not None:

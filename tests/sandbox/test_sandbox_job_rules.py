@@ -117,7 +117,7 @@ def test_what_the_server_takes_for_a_number_in_a_batch_id(pilot, job, old, new, 
     ],
 )
 def test_what_the_database_refuses_costs_the_whole_update(server, pilot, job, name, value):
-    """Answered the same each time it is sent; measured on releases 1.0.4 and 0.8.1."""
+    """Answered the same each time it is sent; measured on releases 1.0 and 0.8.1."""
     update = {"job_id": job, "job_status": "failed", "attempt_nr": 1, name: value}
     expected = {"success": True, "message": "Database error", "data": {"StatusCode": 30}}
     assert [pilot.post("update_job", **update).json for _ in range(2)] == [expected] * 2
