@@ -77,7 +77,7 @@ class Calls:
         if metadata_refused(arguments):
             message = "Failed to add meta_data"
             return envelope(True, message, {"StatusCode": _FAILED, "ErrorDiag": message})
-        if database_error(arguments):
+        if database_error(arguments) or self._jobs.batch_changed(arguments):
             return envelope(True, "Database error", {"StatusCode": _FAILED})
         command = self._jobs.update(arguments)
         return envelope(
@@ -122,6 +122,8 @@ class Calls:
 def _update_worker_status(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if arguments["status"] not in {"started", "finished"}:
         return envelope(False, "Invalid worker state: it has to be started or finished")
+    if not str(arguments["worker_id"]).isdecimal():
+        return envelope(False, "Failed to update worker status")
     return envelope(True)
 
 

@@ -1,4 +1,4 @@
-"""What the database behind the server refuses of an update, as measured on releases 1.0.4 and 0.8.1 with PostgreSQL.
+"""What the database behind the server refuses of an update, as measured on releases 1.0 and 0.8.1 with PostgreSQL.
 
 The server cuts most texts before it stores them; these it does not. Such an update is lost as a whole.
 """

@@ -105,7 +105,7 @@ class LegacyCalls:
         update = self.v1_update(arguments)
         if metadata_refused(update):
             return dict(_SUCCESS)
-        if database_error(update):
+        if database_error(update) or self._jobs.batch_changed(update):
             return {"StatusCode": 30}
         return {**_SUCCESS, "command": self._jobs.update(update), **self._jobs.secrets_for(update["job_id"])}
 

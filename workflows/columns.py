@@ -1,4 +1,4 @@
-"""What the server's database can keep of an update: widths, ranges and characters (seen on releases 1.0.4 and 0.8.1).
+"""What the server's database can keep of an update: widths, ranges and characters (seen on releases 1.0 and 0.8.1).
 
 The server cuts some texts itself. One value that its database refuses costs the *whole* update, with StatusCode 30 each
 time it is sent (legacy answers 0 to metadata that it dropped together with the update), so nothing of the kind is sent.

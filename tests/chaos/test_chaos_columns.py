@@ -21,7 +21,7 @@ def test_odd_characters_and_numbers_of_a_payload_reach_the_server(pilot, tmp_pat
 
 
 def test_a_job_taken_over_in_another_slot_keeps_its_batch_id(pilot):
-    """The server ends a job whose batch id changes (release 1.0.4: it refuses every update of it)."""
+    """The server ends a job whose batch id changes (release 1.0: it refuses every update of it)."""
     (job_id,) = pilot.sandbox.make_jobs(1, payload={"until": str(pilot.payload_end)}, outputs=[1000])
     pilot.start(environment={"SLURM_JOB_ID": "first.slot"})
     pilot.wait_call("update_job", job_status="running")

@@ -111,7 +111,7 @@ def test_words_never_go_back(state, last):
 
 
 def test_a_job_that_is_staged_out_is_running_for_the_server():
-    """Nobody at the server misses the heartbeats of a production job that is "transferring" (seen on release 1.0.4)."""
+    """Nobody at the server misses the heartbeats of a production job that is "transferring" (release 1.0)."""
     assert server_word(JobState.STAGING_OUT, "running", failed=False) == "running"
     assert server_word(JobState.TRANSFERRING_LOG, "running", failed=True) == "running"
 

@@ -48,26 +48,30 @@ class RealServer:
         return RealServer(*(os.environ[name] for name in NEEDED))
 
     def run(self, *words: str, given: str = "") -> str:
-        """Run the site's command with some words; return its standard output.
+        """Run the site's command with some words; return the last line of its output: the server prints, too.
 
         Raises:
             subprocess.CalledProcessError: It failed.
         """
         line = [*shlex.split(self.command), *words]
         done = subprocess.run(line, input=given, capture_output=True, text=True, check=True, timeout=_COMMAND_S)
-        return done.stdout.strip()
+        return (done.stdout.splitlines() or [""])[-1]
 
     def insert(self, definition: dict) -> int:
         """Put a job into the server's tables, activated; return its PandaID."""
-        return int(self.run("insert", given=json.dumps(definition)).split()[-1])
+        return int(self.run("insert", given=json.dumps(definition)))
 
     def tell(self, job_id: int, command: str) -> None:
         """Put a command for the pilot into the job's row."""
         self.run("command", str(job_id), command)
 
+    def kill(self, job_id: int) -> None:
+        """Kill a job as its owner does."""
+        self.run("kill", str(job_id))
+
     def settle(self, job_id: int) -> str:
         """Let the server judge the job's output report; return the job's state after that."""
-        return self.run("settle", str(job_id)).split()[-1]
+        return self.run("settle", str(job_id))
 
     def show(self, job_id: int) -> dict:
         """Return the job's row with lower case column names, and `files`: name to the row of each file."""

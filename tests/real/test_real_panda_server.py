@@ -93,9 +93,9 @@ def test_a_killed_job_ends_as_cancelled(pilot, panda, often):
     job_id = pilot.job(payload=waiting(pilot), outputs=[1000])
     pilot.start("-j", "user", environment=often)
     pilot.wait_status(job_id, "running")
-    panda.tell(job_id, "tobekilled")
+    panda.kill(job_id)
     pilot.wait_exit()
-    assert panda.settle(job_id) in {"cancelled", "failed"}
+    assert panda.settle(job_id) == "cancelled"
     assert panda.show(job_id)["piloterrorcode"] == 1144
     assert_taken(pilot)
 
@@ -123,6 +123,30 @@ def test_a_server_that_was_away_gets_the_final_update(pilot, panda, often):
         assert pilot.wait_exit() == 0, pilot.story()
         assert relay.failed == 8
     assert panda.settle(job_id) == "finished"
+    pilot.assert_clean()
+
+
+def test_a_missing_input_is_failed_with_its_code(pilot, panda):
+    job_id = pilot.job(inputs=[2000], outputs=[1000], label="managed")
+    for path in pilot.sandbox.storage.rglob("input.*"):
+        path.unlink()
+    pilot.start("-j", "managed")
+    pilot.wait_exit()
+    assert panda.settle(job_id) == "failed"
+    row = panda.show(job_id)
+    assert row["piloterrorcode"] > 1000
+    assert "input." in row["piloterrordiag"]
+    assert_log_known(row)
+    assert_taken(pilot)
+
+
+def test_two_jobs_of_one_task_in_one_pilot(pilot, panda):
+    pilot.sandbox.set_queue(timefloor=60)
+    jobs = [pilot.job(outputs=[1000]) for _ in range(2)]
+    pilot.start("-j", "user")
+    assert pilot.wait_exit() == 0, pilot.story()
+    assert [panda.settle(job_id) for job_id in jobs] == ["finished"] * 2
+    assert_taken(pilot)
     pilot.assert_clean()
 
 

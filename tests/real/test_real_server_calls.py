@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from ipc.schema import DescribeNode, NodeDescribed
 from settings.settings import Settings
 from workers.reporter import calls_credentials, calls_events, calls_jobs
 from workers.reporter.carrier import Carrier
-from workers.reporter.exchange import Failure
+from workers.reporter.exchange import Failure, HttpRequest, LocalCall
+from workers.reporter.node_maps import NodeDescription
 
 _LIMIT_S = 60.0
 
@@ -31,8 +33,8 @@ def carry(settings):
 
 
 def test_the_state_of_jobs_and_the_resource_types(settings, carry):
-    (status,) = carry(calls_jobs.get_job_status(settings, [1]))
-    assert status.status
+    (status,) = carry(calls_jobs.get_job_status(settings, [99_999_999]))
+    assert (status.job_id, status.attempt_nr) == (99_999_999, 0)
     assert carry(calls_jobs.get_resource_types(settings))
 
 
@@ -63,3 +65,14 @@ def test_credentials_are_given_or_refused_for_good(settings, carry):
         found = carry(call)
         assert not isinstance(found, Failure) or not found.retry or "not found" in found.text, found
     assert isinstance(carry(calls_credentials.get_user_secrets(settings, ["A"])), dict)
+
+
+def test_the_worker_node_is_taken(settings, tmp_path):
+    """A server whose tables lack that of the queues stores the node and says that somebody else was at it."""
+    task = DescribeNode(site="SANDBOX-SITE", queue="", node="slot1@bulkhead-test", home=str(tmp_path), send=True)
+    conversation, carrier = NodeDescription(task, settings), Carrier(settings, {})
+    step = conversation.begin()
+    while isinstance(step, HttpRequest | LocalCall):
+        step = conversation.heard(carrier.perform(step, time.monotonic() + _LIMIT_S))
+    carrier.close()
+    assert step == NodeDescribed()

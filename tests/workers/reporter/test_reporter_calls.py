@@ -200,7 +200,7 @@ def test_credentials_that_are_refused(settings, carry):
     ],
 )
 def test_what_real_servers_say_of_credentials(settings, message, retry):
-    """These refusals come without a StatusCode (releases 1.0.4 and 0.8.1)."""
+    """These refusals come without a StatusCode (releases 1.0 and 0.8.1)."""
     call = calls_credentials.get_proxy(settings, "atlas")
     assert call.read(as_json({"success": False, "message": message, "data": None})).retry is retry
 
