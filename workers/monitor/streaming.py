@@ -40,7 +40,7 @@ class Stream:
         self._stream = stream
         self._job_id = task.job_id
         self._path = Path(task.job_dir) / stream.file
-        self.note = Path(task.control_dir) / _NAME
+        self.note = note_of(task)
         self._pusher = Pusher(stream, ca_path)
         self._descriptor = -1
         self._taken = _noted(self.note)
@@ -131,6 +131,11 @@ def read_lines(descriptor: int, taken: int, *, whole: bool) -> tuple[list[str], 
     return lines, taken + len(data)
 
 
+def note_of(task: Watch) -> Path:
+    """Return the file that says how far the file of a Watch was taken."""
+    return Path(task.control_dir) / _NAME
+
+
 def _noted(path: Path) -> int:
     try:
         return max(0, int(json.loads(read_bounded(path, 4096) or '{"taken": 0}')["taken"]))
@@ -139,25 +144,29 @@ def _noted(path: Path) -> int:
 
 
 class Streams:
-    """The streams of a monitor, by the lease of their Watch."""
+    """The streams of a monitor, by the lease of their Watch.
+
+    A Watch that is given again, with other secrets say, begins where the stream before it ends: one file is never sent
+    by two at a time.
+    """
 
     def __init__(self, ca_path: str) -> None:
         self._ca_path = ca_path
         self._streams: dict[str, Stream] = {}
+        self._waiting: dict[str, Watch] = {}
+        self._ended: set[str] = set()
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
         """Follow the file of a Watch, if it names one."""
-        if task.stream is None:
-            return
-        new = Stream(task, task.stream, self._ca_path, moment)
-        for other in [other for other, old in self._streams.items() if old.note == new.note]:
-            # The same file with other secrets: the rest of it is the new one's.
-            self._streams.pop(other).close()
-        self._streams[lease] = new
+        if task.stream is not None:
+            self._waiting[lease] = task
+            self._begin_waiting(moment)
 
     def finish(self, lease: str, moment: Now) -> None:
         """Send the rest of a stream, then forget it."""
-        if lease in self._streams:
+        if lease in self._waiting:
+            self._ended.add(lease)
+        elif lease in self._streams:
             self._streams[lease].finish(moment)
             self.tick(moment)
 
@@ -167,7 +176,20 @@ class Streams:
             if moment.mono >= stream.next_at and not stream.act(moment):
                 stream.close()
                 del self._streams[lease]
+        self._begin_waiting(moment)
 
     def next_times(self) -> Iterator[float]:
         """Yield when something is due."""
         return (stream.next_at for stream in self._streams.values())
+
+    def _begin_waiting(self, moment: Now) -> None:
+        busy = {stream.note for stream in self._streams.values()}
+        for lease, task in list(self._waiting.items()):
+            if task.stream is None or note_of(task) in busy:
+                continue
+            del self._waiting[lease]
+            self._streams[lease] = Stream(task, task.stream, self._ca_path, moment)
+            busy.add(note_of(task))
+            if lease in self._ended:
+                self._ended.discard(lease)
+                self._streams[lease].finish(moment)
