@@ -153,24 +153,23 @@ class Streams:
     def __init__(self, ca_path: str) -> None:
         self._ca_path = ca_path
         self._dormant: dict[str, Watch] = {}
+        self._waiting: dict[str, Watch] = {}
+        self._ended: set[str] = set()
         self._streams: dict[str, list[Stream]] = {}
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
-        """Follow the files of a Watch, if it names any; dormant ones wait to be woken, if they are not followed yet."""
+        """Follow the files of a Watch, if it names any.
+
+        Dormant ones wait to be woken if nobody follows them. What a Watch before follows (with other secrets, say) is
+        followed from where that one ends, so that no line goes out twice.
+        """
         if task.stream is None:
             return
-        streams = (task.stream, *(replace(task.stream, file=name, fallback="") for name in task.stream.more_files))
-        new = [Stream(task, stream, self._ca_path, moment, number) for number, stream in enumerate(streams)]
-        notes = {stream.note for stream in new}
-        others = [other for other, old in self._streams.items() if notes & {stream.note for stream in old}]
-        if task.stream.dormant and not others:
+        if task.stream.dormant and Path(task.control_dir) not in self._followed():
             self._dormant[lease] = task
             return
-        for other in others:
-            # The same files with other secrets: what is left of them is the new one's.
-            for stream in self._streams.pop(other):
-                stream.close()
-        self._streams[lease] = new
+        self._waiting[lease] = task
+        self._begin_waiting(moment)
 
     def wake(self, look: Inspect, moment: Now) -> None:
         """Begin the dormant stream of the job that is looked into; a tail's own file is the one to follow."""
@@ -187,6 +186,8 @@ class Streams:
     def finish(self, lease: str, moment: Now) -> None:
         """Send the rest of the streams of a Watch, then forget them."""
         self._dormant.pop(lease, None)
+        if lease in self._waiting:
+            self._ended.add(lease)
         for stream in self._streams.get(lease, ()):
             stream.finish(moment)
         self.tick(moment)
@@ -200,7 +201,26 @@ class Streams:
                     streams.remove(stream)
             if not streams:
                 del self._streams[lease]
+        self._begin_waiting(moment)
 
     def next_times(self) -> Iterator[float]:
         """Yield when something is due."""
         return (stream.next_at for streams in self._streams.values() for stream in streams)
+
+    def _followed(self) -> set[Path]:
+        """Return the control directories of the jobs whose files are followed."""
+        return {stream.note.parent for streams in self._streams.values() for stream in streams}
+
+    def _begin_waiting(self, moment: Now) -> None:
+        for lease, task in list(self._waiting.items()):
+            if task.stream is None or Path(task.control_dir) in self._followed():
+                continue
+            del self._waiting[lease]
+            files = (task.stream, *(replace(task.stream, file=name, fallback="") for name in task.stream.more_files))
+            self._streams[lease] = [
+                Stream(task, stream, self._ca_path, moment, number) for number, stream in enumerate(files)
+            ]
+            if lease in self._ended:
+                self._ended.discard(lease)
+                for stream in self._streams[lease]:
+                    stream.finish(moment)
