@@ -10,6 +10,7 @@ from host.clock import Now, now
 from ipc.schema import AcquireJob, CheckIdentity, DescribeNode, FetchQueue, JobAcquired, Progress, SendUpdate, Task
 from settings.settings import Settings
 from slot.ids import note_job
+from workers.reporter.aside import Aside, is_aside
 from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.handover import BEAT_LEASE, WorkerBeat
@@ -50,6 +51,7 @@ class ReporterDuty:
         self._waiting: dict[str, AcquireJob] = {}
         self._turnstile = Turnstile()
         self._courier = Courier(settings, environ)
+        self._aside = Aside(desk, settings, environ, self._finish)
         desk.watch(self._courier.descriptor, self._collect)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
@@ -61,6 +63,10 @@ class ReporterDuty:
             kind = type(task).__name__
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"the reporter has no task {kind}")
             return
+        if is_aside(task):
+            self._aside.submit(lease, conversation, moment.mono)
+            self._show()
+            return
         self._perform(self._machine.submit(lease, conversation, moment.mono))
 
     def cancel(self, lease: str, moment: Now) -> None:
@@ -68,6 +74,7 @@ class ReporterDuty:
         self._waiting.pop(lease, None)
         self._asked.pop(lease, None)
         self._turnstile.leave(lease)
+        self._aside.cancel(lease, moment.mono)
         self._perform(self._machine.cancel(lease, moment.mono))
 
     def tick(self, moment: Now) -> None:
@@ -77,12 +84,14 @@ class ReporterDuty:
             self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
         for lease, task in list(self._waiting.items()):
             self.assign(lease, task, moment)
+        self._aside.tick(moment.mono)
         self._perform(self._machine.tick(moment.mono))
 
     def next_deadline(self) -> float | None:
         """Return the deadline of the call under way, of a sign of life, or when to look for the right to ask again."""
         look_at = now().mono + _LOOK_AGAIN_S if self._waiting else None
-        times = (self._machine.next_deadline(), self._beat.next_deadline(), look_at)
+        calls = (self._machine.next_deadline(), self._aside.next_deadline())
+        times = (*calls, self._beat.next_deadline(), look_at)
         return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
@@ -100,6 +109,7 @@ class ReporterDuty:
                 self._collect()
         self._desk.unwatch(self._courier.descriptor)
         self._courier.close()
+        self._aside.close()
 
     def _may_ask(self, lease: str, task: AcquireJob) -> bool:
         """Tell whether to ask the server: not while another reporter does, nor for a job that is here already."""
@@ -142,7 +152,12 @@ class ReporterDuty:
                     self._courier.give_up()
                 case Finish():
                     self._finish(action)
-        self._desk.show(self._machine.doing)
+        self._show()
+
+    def _show(self) -> None:
+        """Show the call under way, one for a job before another."""
+        doing = self._machine.doing
+        self._desk.show(self._aside.doing if doing == "idle" else doing)
 
     def _finish(self, action: Finish) -> None:
         outcome = action.outcome
