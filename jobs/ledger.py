@@ -65,7 +65,8 @@ class Hunt:
     """How the search for jobs goes.
 
     `taken` is the fingerprint of the last definition that was dealt with, `settled` holds the keys of the last jobs
-    that ended here: whoever is given one of them again does not run it a second time (H052).
+    that ended here: a pilot that is given one of them again does not run it a second time (H052). A later pilot in the
+    same place may be meant to.
     """
 
     queue_text: str = ""
@@ -133,7 +134,7 @@ def inherited(ledger: Ledger) -> Ledger:
         began_wall=0.0,
         ending=None,
         # What was dealt with stays dealt with: its file may still lie there.
-        hunt=Hunt(taken=ledger.hunt.taken, settled=ledger.hunt.settled),
+        hunt=Hunt(taken=ledger.hunt.taken),
         # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
         tasks={
             key: _in_another_slot(task)

@@ -69,7 +69,6 @@ def _merged(ours: Ledger, theirs: Ledger) -> Ledger:
     return replace(
         ours,
         sequence=ours.sequence + len(rows),
-        hunt=replace(ours.hunt, settled=(*theirs.hunt.settled, *ours.hunt.settled)),
         jobs={**ours.jobs, **new_jobs},
         dossiers={**ours.dossiers, **{key: theirs.dossiers[key] for key in new_jobs if key in theirs.dossiers}},
         tasks={**ours.tasks, **{key: task for key, task in theirs.tasks.items() if task.job_key in new_jobs}},

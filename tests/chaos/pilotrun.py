@@ -224,7 +224,12 @@ class PilotRun:
     def main_dirs(self) -> list[Path]:
         """Return the main directories of the pilots that were started here, with -a or without."""
         own = [self.home] if (self.home / ".bulkhead").exists() else []
-        return [*own, *sorted(self.home.glob("**/PanDA_Pilot3_*"))]
+        found = []
+        for folder, names, _ in os.walk(self.home):  # which does not mind what goes away under it
+            mains = [name for name in names if name.startswith("PanDA_Pilot3_")]
+            found += [Path(folder, name) for name in mains]
+            names[:] = [name for name in names if name not in mains]
+        return [*own, *sorted(found)]
 
     def log(self) -> str:
         """Return the text of all pilot logs."""

@@ -32,7 +32,7 @@ from ipc.schema import (
     UpdateAnswered,
     Watch,
 )
-from jobs.ledger import inherited
+from jobs.ledger import inherited, reopened
 from jobs.states import JobState
 from settings.handover import Handover
 from settings.settings import Settings, Tuning
@@ -250,7 +250,7 @@ def life_of_a_job(rig):
 
 
 def test_h052_a_job_that_was_dealt_with_is_not_run_again(monkeypatch):
-    """Nor by a supervisor that came later; another attempt of it is another job."""
+    """Nor by a supervisor that was started again; another attempt is another job, another pilot may be meant to."""
     monkeypatch.setattr(life, "make_plan", plan)
     rig = rig_with(getjob_requests=9, getjob_failures=9)
     rig.done(AcquireJob, JobAcquired(definition=JOB))
@@ -260,10 +260,14 @@ def test_h052_a_job_that_was_dealt_with_is_not_run_again(monkeypatch):
         rig.wait(200.0)
         rig.done(AcquireJob, JobAcquired(definition=again))
         assert not rig.ledger.jobs
-    later = Rig(Settings(queue="Q", tuning=PATIENT), ledger=replace(inherited(rig.ledger), began_wall=1e9))
+    settings = Settings(queue="Q", tuning=PATIENT, getjob_requests=9, getjob_failures=9)
+    again = Rig(settings, ledger=reopened(rig.ledger))
+    again.done(AcquireJob, JobAcquired(definition=JOB))
+    assert not again.ledger.jobs
+    later = Rig(settings, ledger=replace(inherited(rig.ledger), began_wall=1e9))
     later.done(FetchQueue, QueueFetched(queue_text=QUEUE_TEXT, storage_text="{}"))
     later.done(AcquireJob, JobAcquired(definition=JOB))
-    assert not later.ledger.jobs
+    assert list(later.ledger.jobs) == ["5.1"]
     rig.wait(200.0)
     rig.done(AcquireJob, JobAcquired(definition=JOB.replace('"attemptNr": 1', '"attemptNr": 2')))
     assert list(rig.ledger.jobs) == ["5.2"]

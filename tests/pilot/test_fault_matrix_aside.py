@@ -39,19 +39,20 @@ def config_of(run, text=CONFIG):
 def test_each_fault_at_the_maps_of_the_node(sandbox, kind):
     for call in ("update_worker_node", "update_worker_node_gpu"):
         sandbox.fault(call, kind)
-    (job_id,) = sandbox.make_jobs(1, inputs=[100], outputs=[100], transform="quick.sh")
     with PilotRun(sandbox) as run:
+        (job_id,) = sandbox.make_jobs(1, inputs=[100], outputs=[100], payload={"until": str(run.payload_end)})
         tool = run.home / "bin" / "nvidia-smi"
         tool.parent.mkdir()
         tool.write_text(GPU)
         tool.chmod(0o755)
         environ = {**config_of(run), "PATH": f"{tool.parent}:{os.environ['PATH']}"}
         run.start(environment=environ, wrap=lambda command: [command[0], str(DESCRIBES), *command[2:]])
+        run.wait_log("the worker node map: ")
+        run.payload_end.touch()
         assert run.wait_exit() == 0, run.story()
         run.assert_final(job_id, "finished", 0, rejected=0)
         met = [(entry["call"], entry["fault"]) for entry in sandbox.record() if "worker_node" in entry["call"]]
         assert met == [("update_worker_node", kind), ("update_worker_node_gpu", kind)], run.story()
-        assert "the worker node map: " in run.log()
         assert "Traceback" not in run.log()
         run.assert_clean(keep_main=True)
 

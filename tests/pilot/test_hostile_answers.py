@@ -11,6 +11,7 @@ from hostile_answers import MIB, HostileServer, bomb, cut, drip, endless
 from reporter_rig import RawServer, answer, says
 
 from tests.chaos.pilotrun import SOAK, PilotRun
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -67,7 +68,10 @@ def test_h044_to_h060_each_answer_at_each_call(both_sandbox, dialect):
             if dialect == "legacy" and not SOAK and name not in READ_BY_DIALECT:
                 continue  # what does not reach the dialect is the same in both
             said = run.log().count(text)
-            for call in CALLS[dialect]:
+            acquire, *updates = CALLS[dialect]
+            hostile.arm(acquire, name, script)
+            wait_until(lambda: hostile.strikes[-1:] == [(acquire, name)], 15, "no job request")  # noqa: B023
+            for call in updates:
                 hostile.arm(call, name, script)
             (job_id,) = both_sandbox.make_jobs(1, **JOB)
             run.wait_log(f"job={job_id} reporting -> done", 20)

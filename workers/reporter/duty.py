@@ -1,7 +1,6 @@
-"""What the reporter does in the worker's loop: tasks into conversations, one call after the other, outcomes back."""
+"""What the reporter does in the worker's loop: tasks into conversations, these into lanes, outcomes back."""
 
 import os
-import select
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,13 +24,14 @@ from ipc.schema import (
 )
 from settings.settings import Settings
 from slot.ids import note_job
-from workers.reporter.courier import Courier
 from workers.reporter.exchange import Conversation, Failure
 from workers.reporter.handover import BEAT_LEASE, WorkerBeat
 from workers.reporter.identity_check import IdentityCheck
 from workers.reporter.job_status import status_question
 from workers.reporter.keeping import Turnstile, keep_job, kept_job
-from workers.reporter.machine import Action, Carry, Finish, GiveUp, Machine
+from workers.reporter.lane import Lane
+from workers.reporter.lanes import JOBS, LANES, lane_of
+from workers.reporter.machine import Finish
 from workers.reporter.node_maps import NodeDescription
 from workers.reporter.payload_proxy import ProxyFetch
 from workers.reporter.places import ends_of, server_of
@@ -46,7 +46,7 @@ _LOOK_AGAIN_S = 0.05
 
 
 class ReporterDuty:
-    """The Duty of the role "reporter": all its tasks (core/tasks.py), one call after the other.
+    """The Duty of the role "reporter": all its tasks (core/tasks.py), in lanes (lanes.py).
 
     Raises (from any method): CourierStuckError when too many calls hang; the worker then is to be started again.
     """
@@ -64,17 +64,16 @@ class ReporterDuty:
         self._environ = environ
         self._source, self._sink = ends_of(settings)
         self._server = server_of(settings, self._sink, self._source)
-        self._machine = Machine()
         self._beat = WorkerBeat(settings, now().mono)
         self._asked: dict[str, AcquireJob | AcquireRanges] = {}
         self._waiting: dict[str, AcquireJob | AcquireRanges] = {}
         self._turnstile = Turnstile()
-        self._courier = Courier(settings, environ)
-        desk.watch(self._courier.descriptor, self._collect)
+        self._lanes = {name: Lane(desk, settings, environ, self._finish) for name in LANES}
+        self._lanes[JOBS].open()
         self._traces = TraceLane(desk, settings, environ)
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
-        """Begin `task`, or put it behind the call under way."""
+        """Begin `task`, or put it behind the call under way in its lane."""
         if isinstance(task, SendTraces):
             self._traces.assign(lease, task, moment)
             return
@@ -85,7 +84,8 @@ class ReporterDuty:
             kind = type(task).__name__
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"the reporter has no task {kind}")
             return
-        self._perform(self._machine.submit(lease, make(task), moment.mono))
+        self._lanes[lane_of(task)].submit(lease, make(task), moment.mono)
+        self._show()
 
     def cancel(self, lease: str, moment: Now) -> None:
         """Forget the work under `lease`; the call under way for it is abandoned."""
@@ -93,22 +93,27 @@ class ReporterDuty:
         self._asked.pop(lease, None)
         self._turnstile.leave(lease)
         self._traces.cancel(lease, moment)
-        self._perform(self._machine.cancel(lease, moment.mono))
+        for lane in self._lanes.values():
+            lane.cancel(lease, moment.mono)
+        self._show()
 
     def tick(self, moment: Now) -> None:
-        """Abandon the call that overran its deadline; ask for a job as soon as nobody else does; beat for Harvester."""
+        """Abandon the calls that overran their deadline; ask for what nobody else asks for; beat for Harvester."""
         beat = self._beat.due(moment.mono)
         if beat is not None:
-            self._perform(self._machine.submit(BEAT_LEASE, beat, moment.mono))
+            self._lanes[JOBS].submit(BEAT_LEASE, beat, moment.mono)
         for lease, task in list(self._waiting.items()):
             self.assign(lease, task, moment)
-        self._perform(self._machine.tick(moment.mono))
+        for lane in self._lanes.values():
+            lane.tick(moment.mono)
         self._traces.tick(moment)
+        self._show()
 
     def next_deadline(self) -> float | None:
-        """Return the deadline of the call under way, of a sign of life, or when to look for the right to ask again."""
+        """Return the deadline of a call under way, of a sign of life, or when to look for the right to ask again."""
         look_at = now().mono + _LOOK_AGAIN_S if self._waiting else None
-        times = (self._machine.next_deadline(), self._beat.next_deadline(), self._traces.next_deadline(), look_at)
+        calls = [lane.next_deadline() for lane in self._lanes.values()]
+        times = (*calls, self._beat.next_deadline(), self._traces.next_deadline(), look_at)
         return min((at for at in times if at is not None), default=None)
 
     def progress(self) -> tuple[Progress, ...]:
@@ -116,17 +121,14 @@ class ReporterDuty:
         return ()
 
     def stop(self) -> None:
-        """Let the courier go; only the answer to a request for a job or for ranges is waited for, and kept."""
+        """Let the threads go; only the answer to a request for a job or for ranges is waited for, and kept."""
         deadline = now().mono + _LAST_ANSWER_S
         while self._asked and now().mono < deadline:
-            left_ms = max(1, int((deadline - now().mono) * 1000))
-            poller = select.poll()
-            poller.register(self._courier.descriptor, select.POLLIN)
-            if poller.poll(left_ms):
-                self._collect()
+            task = next(iter(self._asked.values()))
+            self._lanes[lane_of(task)].wait(deadline - now().mono)
         self._traces.stop()
-        self._desk.unwatch(self._courier.descriptor)
-        self._courier.close()
+        for lane in self._lanes.values():
+            lane.close()
 
     def _may_ask(self, lease: str, task: AcquireJob | AcquireRanges) -> bool:
         """Tell whether to ask the server: not while another reporter does, nor for what is here already."""
@@ -160,20 +162,10 @@ class ReporterDuty:
             ReportRanges: events.report,
         }
 
-    def _collect(self) -> None:
-        for number, reply in self._courier.collect():
-            self._perform(self._machine.heard(number, reply, now().mono))
-
-    def _perform(self, actions: list[Action]) -> None:
-        for action in actions:
-            match action:
-                case Carry():
-                    self._courier.carry(action.number, action.request, action.deadline)
-                case GiveUp():
-                    self._courier.give_up()
-                case Finish():
-                    self._finish(action)
-        self._desk.show(self._machine.doing)
+    def _show(self) -> None:
+        """Show a call under way, one for a job before another."""
+        doing = [lane.doing for lane in self._lanes.values()]
+        self._desk.show(next((each for each in doing if each != "idle"), "idle"))
 
     def _finish(self, action: Finish) -> None:
         outcome = action.outcome

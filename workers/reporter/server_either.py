@@ -76,7 +76,8 @@ class Either(Generic[T]):
 
     def _may_change(self, reply: Reply) -> bool:
         if self._dialect == "v1":
-            return self._choice.dialect == "" and unknown_dialect(reply)
+            # "legacy": another call found it out while this one was under way.
+            return self._choice.dialect != "v1" and unknown_dialect(reply)
         return self._choice.returns < _MAX_RETURNS and names_method(reply)
 
     def _heard_other(self, reply: Reply, first: Reply) -> Request | T | Failure:

@@ -196,7 +196,7 @@ def test_late_answer_of_an_abandoned_call_changes_nothing(rig_for):
         rig = rig_for(server.url)
         rig.assign("u/1/1", update())
         rig.until(lambda: server.requests)
-        old = rig.duty._courier._thread
+        old = rig.duty._lanes["jobs"].open()._thread
         rig.duty.cancel("u/1/1", now())
         go.set()
         wait_until(lambda: not old.is_alive(), 5, "the abandoned thread ends")
@@ -225,7 +225,7 @@ def test_duty_leaves_no_descriptor_behind(rig_for):
         before = open_descriptors()
         rig = rig_for(server.url)
         rig.ask("a", ACQUIRE)
-        thread = rig.duty._courier._thread
+        thread = rig.duty._lanes["jobs"].open()._thread
         rig.stop()
         assert rig.desk.callbacks == {}
         wait_until(lambda: not thread.is_alive(), 5, "the sender thread ends")

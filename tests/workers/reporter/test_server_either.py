@@ -74,6 +74,16 @@ def test_a_call_that_waited_while_the_dialect_was_found_out_speaks_it(server, fi
     assert isinstance(outcome, NoJob)
 
 
+@pytest.mark.parametrize("first", [V1_GONE, NOT_FOUND], ids=["method", "404"])
+def test_a_call_that_was_under_way_while_the_dialect_was_found_out_is_asked_in_it(server, first):
+    """Calls aside are made beside those of jobs: both may have begun in v1."""
+    under_way = server.acquire(ACQUIRE)
+    assert "/api/v1/" in under_way.begin().url
+    assert talk(server.deliver(update()), first, LEGACY_OK)[0] == ["v1", "legacy"]
+    assert "/server/panda/" in under_way.heard(first).url
+    assert isinstance(under_way.heard(LEGACY_NO_JOB), NoJob)
+
+
 @pytest.mark.parametrize("refusal", [TOKEN, BANNED], ids=["token", "banned"])
 def test_a_person_who_is_refused_is_no_reason(server, refusal):
     asked, outcome = talk(server.acquire(ACQUIRE), refusal)
