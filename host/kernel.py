@@ -52,6 +52,15 @@ class SignalRecord(NamedTuple):
     sender_uid: int
 
 
+def open_standard_descriptors() -> None:
+    """Put /dev/null where one of the descriptors 0 to 2 is closed, so that no file or socket can get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def _check(result: int, what: str) -> int:
     if result < 0:
         code = ctypes.get_errno()

@@ -53,6 +53,7 @@ class _Supervised:
 
 def guard(run_supervisor: Callable[[Watchman], int]) -> int:
     """Run `run_supervisor` in a child until it returns; return the exit code for the batch system."""
+    kernel.open_standard_descriptors()
     kernel.default_dispositions()
     kernel.block((*kernel.TRAPPED, signal.SIGCHLD))
     kernel.become_subreaper()

@@ -96,6 +96,14 @@ def test_started_strangely(run, how):
     finishes(run, job_id)
 
 
+def test_h078_the_standard_descriptors_are_nobodys(run):
+    """Or what a library prints would go into a socket or a file of the pilot."""
+    run.start(wrap=shell("exec 0<&- 1>&- 2>&-"), queue_pause_s=30)
+    for role in ("guardian", "supervisor"):
+        pid = run.one(role)
+        assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)] == ["/dev/null"] * 3, role
+
+
 def test_h074_a_search_path_that_is_not_there_is_the_payloads_trouble(run):
     job_id = one_job(run)
     run.start(wrap=bare(["PATH=/nonexistent"]))

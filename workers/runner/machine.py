@@ -42,6 +42,9 @@ def judge(facts: Facts, claimed_s: float, over_s: float, settling_s: float) -> V
         settling_s: how long the exit has been seen while the shim lives.
     """
     if facts.exit is not None:
+        if facts.payload_alive:
+            # A shim writes it when the payload is reaped: this one is somebody else's, or the look was between the two.
+            return Verdict.LOST if settling_s >= NUDGE_AFTER_S else Verdict.WAIT
         settled = not facts.shim_alive or settling_s >= SETTLE_LIMIT_S
         return Verdict.ENDED if settled else Verdict.WAIT
     if not facts.claimed:
