@@ -124,6 +124,20 @@ def become_subreaper() -> None:
     _check(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def proc_hides() -> bool:
+    """Tell whether /proc shows a process only to those who may trace it (hidepid)."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - for the guardian
+            lines = file.read().splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        if mount.split()[4] == "/proc" and "hidepid=" in source:
+            return "hidepid=0" not in source and "hidepid=off" not in source
+    return False
+
+
 def hide_memory() -> None:
     """Close this process's memory and environment to other processes of the same user (P109)."""
     _check(_LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")

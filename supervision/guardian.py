@@ -61,6 +61,8 @@ def guard(run_supervisor: Callable[[Watchman], int]) -> int:
     child = _Supervised()
     seen: list[int] = []
     _start(child, run_supervisor, descriptor)
+    if not kernel.proc_hides():  # else no supervisor could tell who its guardian is
+        kernel.hide_memory()
     _show_title()
     while True:
         before = time.monotonic()

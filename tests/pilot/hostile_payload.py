@@ -285,6 +285,9 @@ def peep(found: str) -> None:
             with contextlib.suppress(OSError):
                 texts.append(f"{name} {inner} {Path(f'/proc/{name}/{inner}').read_bytes()!r}")
         with contextlib.suppress(OSError):
+            os.close(os.open(f"/proc/{name}/mem", os.O_RDONLY))
+            texts.append(f"memory of {Path(f'/proc/{name}/cmdline').read_bytes()!r}")
+        with contextlib.suppress(OSError):
             texts += [f"{name} fd {path.readlink()}" for path in Path(f"/proc/{name}/fd").iterdir()]
     Path(found).write_text("\n".join(texts))
 

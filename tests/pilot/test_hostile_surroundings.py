@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import zmq
@@ -35,7 +36,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("how", PLAIN.values(), ids=PLAIN)
-def test_started_strangely(run, how):
+def test_h073_h074_h075_h077_h078_started_strangely(run, how):
     """Below a directory whose name no script would survive (H073)."""
     run.workdir = run.home / f"{STRANGE} {'x' * 150}"
     run.workdir.mkdir()
@@ -99,6 +100,8 @@ def test_h082_a_payload_that_looks_into_the_pilot(run):
     run.wait_exit()
     run.assert_final(job_id, "finished", 0)
     seen = found.read_text()
+    assert "memory of" in seen
+    assert not [line for line in seen.splitlines() if line.startswith("memory of") and "bulkhead: " in line]
     assert "environ" in seen  # its own, at least
     assert CANARY not in seen.replace(str(run.home / "proxy"), "")
     run.assert_clean()
