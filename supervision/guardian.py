@@ -61,8 +61,7 @@ def guard(run_supervisor: Callable[[Watchman], int]) -> int:
     child = _Supervised()
     seen: list[int] = []
     _start(child, run_supervisor, descriptor)
-    if not kernel.proc_hides():  # else no supervisor could tell who its guardian is
-        kernel.hide_memory()
+    _close_memory()
     _show_title()
     while True:
         before = time.monotonic()
@@ -153,6 +152,12 @@ def _may_restart(child: _Supervised) -> bool:
     now = time.monotonic()
     child.deaths = [at for at in child.deaths if now - at < _PERIOD_S] + [now]
     return len(child.deaths) <= _BURST
+
+
+def _close_memory() -> None:
+    """Close the memory, which has the environment in it; where /proc hides, no supervisor could tell its guardian."""
+    if not kernel.proc_hides():
+        kernel.hide_memory()
 
 
 def _show_title() -> None:

@@ -40,7 +40,6 @@ from supervision.place import (
     vacate,
 )
 from supervision.recovery import take_over_others
-from supervision.refuge import leave_room
 
 USAGE_EXIT = 2
 _PLACE_EXIT = 66
@@ -162,7 +161,7 @@ def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identi
     else:
         if not loop.has_jobs():
             vacate(place.room)
-            leave_room(hull.place)
+        loop.settle()
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:

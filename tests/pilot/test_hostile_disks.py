@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.journal import Journal
+from jobs.ledger import Ledger
+from supervision.place import Place
+from supervision.refuge import bring_back, leave_room, new_journal
 from tests.pilot.hostile_rig import NO_FLOOR, PAYLOAD, allowed, finishes, shell
 from tests.waiting import wait_until
 
@@ -95,3 +99,25 @@ def test_h077_no_process_can_be_started_for_a_while(run, few_processes):
     run.wait_log("no monitor can be started")
     run.payload_end.touch()
     finishes(run, job_id)
+
+
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_h076_what_is_left_in_a_refuge_is_brought_back_for_a_later_pilot(tmp_path, spoiled):
+    place = Place(tmp_path)
+    place.room.mkdir()
+    with contextlib.closing(Journal(place.journal)) as journal:
+        journal.commit(Ledger(), Ledger(sequence=1), 0.0)
+    newer = Ledger(sequence=7, generation=3)
+    refuge, journal = new_journal(place, {"node": "here"}, newer, 0.0)
+    assert (journal.load(), journal.noted("node")) == (newer, "here")
+    journal.close()
+    if spoiled:
+        place.journal.write_bytes(bytes(10_000))
+    assert bring_back(refuge, newer, 0.0) is not spoiled
+    if not spoiled:
+        with contextlib.closing(Journal(place.journal)) as journal:
+            assert journal.load() == newer
+    leave_room(refuge)
+    assert not refuge.room.exists()
+    leave_room(place)
+    assert place.room.exists()
