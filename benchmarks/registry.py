@@ -10,6 +10,7 @@ _MODULES = (
     "payload_end",
     "trivial_job",
     "further_jobs",
+    "traffic",
     "signals",
     "tobekilled",
     "worker_recovery",

@@ -22,7 +22,7 @@ class Row:
     Attributes:
         key: name in the samples and in the JSON output.
         what: what is measured, for people.
-        unit: "s", "ms", "MiB", "%", "/s", "x".
+        unit: "s", "ms", "KiB", "MiB", "%", "/s", "x", "" for a mere number.
         in_use: what the pilot in use was measured at, as text.
         limit: the budget; None for a line that only informs.
         judge: what is held against the limit: "median", "worst" (the largest) or "floor" (the median must reach it).

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.scenario import Row
 
 _TITLES = ("what", "median", "min .. max", "n", "budget", "pilot in use", "met?")
-_DIGITS = {"s": 3, "ms": 1, "MiB": 1, "%": 2, "/s": 1, "x": 2, "/min": 1}
+_DIGITS = {"s": 3, "ms": 1, "MiB": 1, "%": 2, "/s": 1, "x": 2, "/min": 1, "": 1, "KiB": 2}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     if not samples:
         return row.what, "-", "", "0", _budget(row), row.in_use, result.trouble or "no sample"
     spread = f"{_number(row, min(samples))} .. {_number(row, max(samples))}"
-    middle = f"{_number(row, median(samples))} {row.unit}"
+    middle = f"{_number(row, median(samples))} {row.unit}".rstrip()
     trouble = f" ({result.trouble})" if result.trouble else ""
     return row.what, middle, spread, str(len(samples)), _budget(row), row.in_use, f"{met}{trouble}"
 

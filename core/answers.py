@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from core import identity
+from core import feeding, identity, payload_proxy, pilot_secrets, recovered
 from core.actions import EndPayload
 from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
-from core.life import fail, forget, job_of, move, put_job
+from core.life import end_if_idle, fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
 from core.obeying import inspect_failed, inspected, obey
 from core.outbox import delivery_failed, drop_row, row_of
@@ -15,19 +15,29 @@ from core.pulse import accepted
 from core.state import Turn
 from core.stopping import excused, stop_payload
 from core.tasks import close_task, put_off
+from core.traces import attempted, sending_failed, sent
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
+    AskJobStatus,
+    Attempted,
+    ChannelOpen,
     CheckIdentity,
     CleanUp,
     DescribeNode,
     Done,
+    EventsCounted,
+    EventsFed,
     Failed,
+    FeedEvents,
+    FetchProxy,
     FetchQueue,
     IdentityChecked,
     Inspect,
     Inspected,
     JobAcquired,
+    JobStatusTold,
     KillPayload,
     LimitExceeded,
     LogTransferred,
@@ -37,17 +47,25 @@ from ipc.schema import (
     PayloadEnded,
     PayloadStarted,
     PrepareJob,
+    ProxyFetched,
     Pulse,
     QueueFetched,
+    RangesAcquired,
+    RangesReported,
+    ReportRanges,
     Result,
     RunPayload,
+    SendTraces,
     SendUpdate,
     Staged,
     StageIn,
     StageOut,
+    StageTar,
+    TracesSent,
     TransferLog,
     UpdateAnswered,
     Usage,
+    Wanted,
     Watch,
 )
 from jobs.ledger import TaskRecord
@@ -76,8 +94,12 @@ def observed(turn: Turn, task: TaskRecord, message: Observed) -> None:
             move(turn, job.key, JobEvent.PAYLOAD_STARTED, payload_pid=fact.pid, stamps=stamps)
     elif isinstance(fact, Usage):
         put_job(turn, replace(job, usage=fact))
+    elif isinstance(fact, Wanted | ChannelOpen | EventsCounted):
+        feeding.noticed(turn, task, fact)
     elif isinstance(fact, LimitExceeded) and fact.code == ErrorCode.KILLPAYLOAD:
         stop_payload(turn, job.key)
+    elif isinstance(fact, Attempted):
+        attempted(turn, job.key, fact)
     elif isinstance(fact, LimitExceeded):
         limit_passed(turn, fact.code)
         fail(turn, job.key, fact.code, fact.diag)
@@ -97,6 +119,7 @@ def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -
             delivery_failed(turn, row, f"{code} {diag}", retry=retry)
         return
     tuning = turn.settings.tuning
+    retry = retry and not isinstance(task.task, feeding.WISHES)
     if isinstance(task.task, FetchQueue) and retry and queue_again(turn, task, f"{code} {diag}"):
         return
     if retry and not isinstance(task.task, AcquireJob | FetchQueue) and task.failures + 1 < tuning.task_attempts:
@@ -131,6 +154,9 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
             job_report=result.job_report,
             log_extract=result.log_extract,
             cpu_time_s=result.cpu_time_s,
+            events_read=result.events_read,
+            events_written=result.events_written,
+            outputs_waived=result.outputs_waived,
         ),
     )
     if result.error_code:
@@ -140,8 +166,7 @@ def _payload_ended(turn: Turn, task: TaskRecord, result: Result) -> None:
 
 
 def _payload_killed(turn: Turn, task: TaskRecord, _result: Result) -> None:
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _staged_out(turn: Turn, task: TaskRecord, result: Result) -> None:
@@ -174,6 +199,8 @@ def _answered(turn: Turn, task: TaskRecord, result: Result) -> None:
         if job.state in (JobState.REPORTING, JobState.HOLDING):
             move(turn, job.key, JobEvent.REPORTED)
         return
+    if result.pilot_secrets:
+        pilot_secrets.take(turn, job.key, result.pilot_secrets)
     obey(turn, job.key, result.command)
 
 
@@ -200,12 +227,19 @@ _ON_DONE: dict[type, tuple[type | tuple[type, ...], Callable[[Turn, TaskRecord, 
     AcquireJob: ((JobAcquired, NoJob), _job_or_none),
     SendUpdate: (UpdateAnswered, _answered),
     CheckIdentity: (IdentityChecked, identity.checked),
+    SendTraces: (TracesSent, sent),
+    FetchProxy: (ProxyFetched, payload_proxy.fetched),
+    AskJobStatus: (JobStatusTold, recovered.told),
     PrepareJob: (object, _prepared),
     StageIn: (Staged, _staged_in),
     StageOut: (Staged, _staged_out),
     TransferLog: (LogTransferred, _log_transferred),
     CleanUp: (object, _cleaned),
     RunPayload: (PayloadEnded, _payload_ended),
+    FeedEvents: (EventsFed, feeding.fed),
+    AcquireRanges: (RangesAcquired, feeding.granted),
+    ReportRanges: (RangesReported, feeding.granted),
+    StageTar: (Staged, feeding.granted),
     KillPayload: (object, _payload_killed),
     Watch: (object, _ignored),
     Inspect: (Inspected, inspected),
@@ -223,8 +257,7 @@ def _kill_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     turn.say(logging.ERROR, f"task={task.key} failed ({code} {diag}); the supervisor ends the payload itself")
     if isinstance(task.task, KillPayload):
         turn.do(EndPayload(task.task.control_dir))
-    if turn.ledger.jobs[task.job_key].state is JobState.FAILING:
-        move(turn, task.job_key, JobEvent.ENDED)
+    end_if_idle(turn, task.job_key)
 
 
 def _run_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
@@ -264,10 +297,17 @@ _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
     DescribeNode: description_failed,
     AcquireJob: _hunt_failed,
     CheckIdentity: identity.check_failed,
+    SendTraces: sending_failed,
+    FetchProxy: payload_proxy.fetch_failed,
+    AskJobStatus: recovered.not_told,
     PrepareJob: _job_fails,
     StageIn: _job_fails,
     StageOut: _job_fails,
     RunPayload: _run_failed,
+    FeedEvents: feeding.feeding_failed,
+    AcquireRanges: feeding.refused,
+    ReportRanges: feeding.refused,
+    StageTar: feeding.refused,
     TransferLog: _log_failed,
     KillPayload: _kill_failed,
     CleanUp: _clean_failed,

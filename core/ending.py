@@ -8,7 +8,7 @@ update goes without the log; what then still waits is left on disk for a later p
 import logging
 from dataclasses import replace
 
-from core import fleet
+from core import fleet, traces
 from core.actions import EndPayload, Leave
 from core.hunt import end_hunt, tell_worker_status
 from core.life import active_jobs, fail, job_of, move, tell
@@ -17,8 +17,9 @@ from core.tasks import cancel_job_tasks, cancel_task, is_open
 from errors.catalogue import diagnostics, process_exit_code, signal_code
 from errors.codes import ErrorCode
 from ipc.schema import KillPayload
-from jobs.ledger import Ending
+from jobs.ledger import Ending, Ledger
 from jobs.states import OPEN_TO_ERRORS, SETTLED, JobEvent, JobState
+from workflows.standard import secrets_only
 
 #: A job asked for when a signal comes may be on its way: so long is it waited for, to report rather than lose it.
 ACQUIRE_PATIENCE_S = 2.0
@@ -147,12 +148,20 @@ def _leave_if_idle(turn: Turn) -> None:
         if turn.ledger.hunt.worker_word == "started" and not late:
             tell_worker_status(turn, "finished")
             return
+        if traces.linger(turn):
+            return
         fleet.stop_all(turn, _STOP_GRACE_S)
     if turn.now.mono >= turn.pilot.stop_deadline_at:
         fleet.kill_rest(turn)
     if fleet.all_stopped(turn) and not turn.pilot.left:
         turn.change(left=True, exit_code=_exit_code(turn))
         turn.do(Leave(turn.pilot.exit_code))
+
+
+def secrets_left(ledger: Ledger) -> tuple[str, ...]:
+    """Return the files with secrets of the jobs that are left for a later pilot; what it needs is in the journal."""
+    plans = [dossier.plan for dossier in ledger.dossiers.values() if dossier.plan is not None]
+    return tuple(path for plan in plans for path in secrets_only(plan).paths)
 
 
 def _held(turn: Turn, job_key: str) -> bool:

@@ -50,14 +50,21 @@ def seek(turn: Turn) -> None:
         return
     if is_open(turn, "acquire") or _inherited_is_cleaned(turn) or not turn.pilot.identity.cleared:
         return
-    reason = _over(turn)
-    if reason:
-        end_hunt(turn, reason, _no_jobs_exit(turn))
+    reason, enough = _over(turn), _enough(turn)
+    if reason or (enough and not turn.settings.handover.jobs_from_files):
+        end_hunt(turn, enough or reason, _no_jobs_exit(turn))
     elif turn.now.mono >= hunt.pause_until_at and not any(row.final for row in turn.ledger.outbox.values()):
         turn.change_ledger(hunt=replace(hunt, asked=hunt.asked + 1, began_wall=hunt.began_wall or turn.now.wall))
         request = job_request(turn.settings, turn.ledger.hunt)
         keep_at = kept_at(turn.pilot.main_dir, hunt)
-        ask = AcquireJob(request=request, keep_at=keep_at, taken=hunt.taken, number=hunt.jobs_taken)
+        ask = AcquireJob(
+            request=request,
+            keep_at=keep_at,
+            taken=hunt.taken,
+            number=hunt.jobs_taken,
+            # Jobs that lie in files were handed over: nobody else will run them.
+            handed_over_only=bool(enough),
+        )
         open_task(turn, "acquire", ask)
 
 
@@ -66,15 +73,21 @@ def _inherited_is_cleaned(turn: Turn) -> bool:
     return not turn.ledger.hunt.jobs_taken and any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
 
 
-def _over(turn: Turn) -> str:
-    """Return why no further job is asked for, "" when one is."""
-    hunt, settings = turn.ledger.hunt, turn.settings
+def _enough(turn: Turn) -> str:
+    """Return why this pilot has run enough jobs, "" when it has not."""
+    hunt = turn.ledger.hunt
     if hunt.jobs_taken:
         floor_s = time_floor_s(hunt.queue_text)
         if floor_s == 0:
             return "the queue's timefloor is 0: one job for each pilot"
         if turn.now.wall - hunt.began_wall > floor_s:
             return f"the timefloor of {floor_s} s has passed"
+    return ""
+
+
+def _over(turn: Turn) -> str:
+    """Return why no further job can be had, "" when one can."""
+    hunt, settings = turn.ledger.hunt, turn.settings
     too_late = _too_late(turn)
     if too_late:
         return too_late
@@ -151,7 +164,7 @@ def acquired(turn: Turn, task: TaskRecord, definition: str) -> None:
 def no_job(turn: Turn, result: NoJob) -> None:
     """Count an empty answer; a source that has come to its end is not asked again."""
     if result.end:
-        end_hunt(turn, result.reason)
+        end_hunt(turn, _enough(turn) or result.reason)
     else:
         _count_failure(turn, result.reason, answered=True)
 
@@ -169,8 +182,12 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
 
 
 def queue_again(turn: Turn, task: TaskRecord, diag: str) -> bool:
-    """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one."""
-    if task.failures + 1 >= _QUEUE_TRIES or turn.ledger.ending is not None:
+    """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one.
+
+    A pilot that tells nobody anything has them beside it, or never.
+    """
+    tries = 1 if turn.settings.handover.updates_to_files else _QUEUE_TRIES
+    if task.failures + 1 >= tries or turn.ledger.ending is not None:
         return False
     turn.say(logging.WARNING, f"the queue description was not obtained, it is asked for again: {diag}")
     put_off(turn, task, turn.settings.tuning.queue_pause_s * _one_to_three(turn, task.failures))

@@ -16,12 +16,8 @@ from errors.catalogue import process_exit_code
 from ipc.schema import CheckIdentity, IdentityChecked, Result
 from jobs.ledger import TaskRecord
 from settings.server import identity_in_use, renewable_token
+from workflows.credentials import RUN_LEAST_S, START_LEAST_S, pilot_role
 from workflows.request import renewal_allowed
-
-_MARGIN_S = 1200.0
-#: What a proxy must have left before the first job, and while one runs.
-START_LEAST_S = 72 * 3600 - _MARGIN_S
-RUN_LEAST_S = 3600 - _MARGIN_S
 
 
 def watch(turn: Turn) -> None:
@@ -52,6 +48,7 @@ def watch(turn: Turn) -> None:
             at_start=at_start,
             renew=renew,
             may_renew=math.isfinite(state.renew_at),
+            **pilot_role(settings),
         )
         open_task(turn, "identity", task)
         state = replace(state, renew_at=moment + (settings.token_renewal_s or math.inf) if renew else state.renew_at)

@@ -7,13 +7,23 @@ from typing import Any
 
 from core.outbox import queue_update
 from core.state import Turn
-from core.tasks import cancel_job_tasks, cancel_task, close_task, open_task
+from core.tasks import cancel_job_tasks, cancel_task, close_task, is_open, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import KillPayload, StageOut, Watch
+from ipc.schema import (
+    AcquireRanges,
+    AskJobStatus,
+    FeedEvents,
+    KillPayload,
+    ReportRanges,
+    StageOut,
+    StageTar,
+    Variable,
+    Watch,
+)
 from jobs.definition import identify
-from jobs.record import UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
+from jobs.record import GIVEN, UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word
 from workflows.information import life_limit_s
 from workflows.standard import make_plan, secrets_only, task_id_of
@@ -21,6 +31,12 @@ from workflows.updates import update_body
 
 #: States that are left by a final update; the others need a heartbeat.
 _BEATING = OPEN_TO_ERRORS | {JobState.FAILING}
+#: Keys of ended jobs that are remembered, so that none of them is run again (H052).
+_SETTLED_KEPT = 200
+#: A job that is fed with events tells how many are stored at least so often (event-service 12).
+_EVENTS_BEAT_S = 600.0
+#: What goes on while a job fails: what its payload made of events is stored and told all the same.
+_OUTLASTING = (Watch, AskJobStatus, FeedEvents, AcquireRanges, ReportRanges, StageTar)
 
 
 def active_jobs(turn: Turn) -> list[JobRecord]:
@@ -46,7 +62,9 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         return False
     attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else UNKNOWN_ATTEMPT
     key = f"{identity.job_id}.{max(0, attempt_nr)}"
-    if key in turn.ledger.jobs:
+    # Who hands jobs over as files may want one run again in its old place: ARC does after a failure.
+    over = key in turn.ledger.hunt.settled and not turn.settings.handover.jobs_from_files
+    if key in turn.ledger.jobs or over:
         turn.say(logging.WARNING, f"job {key} was given twice; the second is ignored")
         return False
     job = JobRecord(
@@ -56,6 +74,7 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         state=JobState.RECEIVED,
         stamps=Stamps(asked=asked_wall, received=turn.now.wall),
         next_heartbeat=turn.now.mono + turn.settings.heartbeat_s,
+        batch_id=turn.settings.batch_id,
     )
     put_job(turn, job)
     dossier = Dossier(key=key, definition=definition)
@@ -70,6 +89,8 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         jobs={**turn.ledger.jobs, key: replace(job, debug=plan.debug)},
         hunt=replace(turn.ledger.hunt, last_task_id=task_id_of(definition)),
     )
+    if plan.debug_by_queue and turn.settings.update_server and not turn.settings.job_file:
+        queue_update(turn, key, "job/set_debug_mode", {"job_id": job.job_id, "mode": True})
     move(turn, key, JobEvent.ACCEPTED)
     ending = turn.ledger.ending
     if ending is not None and ending.error_code:
@@ -137,13 +158,36 @@ def _stage_in(turn: Turn, key: str, _before: JobState) -> None:
 
 
 def _start(turn: Turn, key: str, _before: JobState) -> None:
-    """STAGING_IN -> STARTING: the payload, unless the workflow has none."""
+    """STAGING_IN -> STARTING: the payload, unless the workflow has none; first its proxy, if it is to have one."""
     _stamp(turn, key, staged_in=turn.now.wall)
     plan = turn.ledger.dossiers[key].plan
-    if plan is not None and plan.run is not None:
-        open_task(turn, "run", plan.run, key)
-    else:
+    if plan is None or plan.run is None:
         move(turn, key, JobEvent.PAYLOAD_ENDED)
+    elif plan.feed is not None:
+        open_task(turn, "feed", plan.feed, key)  # the payload starts once there is something to feed it with
+    else:
+        begin_payload(turn, key)
+
+
+def begin_payload(turn: Turn, key: str) -> None:
+    """Open the payload's task, or that of its proxy if it is to have one that is not known of yet."""
+    plan = turn.ledger.dossiers[key].plan
+    if plan is not None and plan.proxy is not None and not turn.ledger.jobs[key].proxy:
+        open_task(turn, "proxy", plan.proxy, key)
+    else:
+        start_payload(turn, key)
+
+
+def start_payload(turn: Turn, key: str) -> None:
+    """Open the payload's task; it is told where its own proxy is, if there is one."""
+    plan = turn.ledger.dossiers[key].plan
+    if plan is None or plan.run is None:
+        return
+    run = plan.run
+    if plan.proxy is not None and turn.ledger.jobs[key].proxy == GIVEN:
+        own = Variable(name="X509_USER_PROXY", value=plan.proxy.path)
+        run = replace(run, environment=(*(v for v in run.environment if v.name != own.name), own))
+    open_task(turn, "run", run, key)
 
 
 def _run(turn: Turn, key: str, _before: JobState) -> None:
@@ -152,19 +196,36 @@ def _run(turn: Turn, key: str, _before: JobState) -> None:
 
 
 def _stage_out(turn: Turn, key: str, _before: JobState) -> None:
-    """STARTING or RUNNING -> STAGING_OUT."""
+    """STARTING or RUNNING -> STAGING_OUT: nobody needs the payload's proxy any more."""
+    cancel_task(turn, f"{key}:proxy", "the payload has ended")
     _stamp(turn, key, ended=turn.now.wall)
     tell(turn, key)
     plan = turn.ledger.dossiers[key].plan
     if plan is not None and plan.stage_out is not None:
         open_task(turn, "stage-out", _lenient(turn.ledger.jobs[key], plan.stage_out), key)
+    elif plan is not None and plan.feed is not None:
+        settle_events(turn, key)
+    else:
+        move(turn, key, JobEvent.STAGED_OUT)
+
+
+def settle_events(turn: Turn, key: str) -> None:
+    """Leave STAGING_OUT once the feeding of a job with events is over, by its error if it has one."""
+    job = turn.ledger.jobs[key]
+    if job.fed is None:
+        return
+    if job.fed.error_code and not job.stopped:
+        fail(turn, key, job.fed.error_code, job.fed.error_diag)
     else:
         move(turn, key, JobEvent.STAGED_OUT)
 
 
 def _lenient(job: JobRecord, task: StageOut) -> StageOut:
-    """Return the stage-out; of a payload that the kill file ended (1363) what is not there is no failure."""
-    if not job.stopped:
+    """Return the stage-out; of a payload that the kill file ended (1363) what is not there is no failure.
+
+    Nor is it when the job's pre-process said that there is nothing left to do.
+    """
+    if not (job.stopped or job.outputs_waived):
         return task
     return replace(task, transfers=tuple(replace(transfer, missing_ok=True) for transfer in task.transfers))
 
@@ -172,7 +233,7 @@ def _lenient(job: JobRecord, task: StageOut) -> StageOut:
 def _fail(turn: Turn, key: str, before: JobState) -> None:
     """Any -> FAILING: stop what runs; what may have a payload has it killed first."""
     plan = turn.ledger.dossiers[key].plan
-    cancel_job_tasks(turn, key, "the job fails", keep=(Watch,))
+    cancel_job_tasks(turn, key, "the job fails", keep=_OUTLASTING)
     _stamp(turn, key, ended=turn.now.wall)
     if plan is not None and plan.run is not None and before in (JobState.STARTING, JobState.RUNNING):
         task = KillPayload(
@@ -181,7 +242,14 @@ def _fail(turn: Turn, key: str, before: JobState) -> None:
             grace_s=turn.settings.tuning.term_grace_s,
         )
         open_task(turn, "kill", task, key)
-    else:
+    end_if_idle(turn, key)
+
+
+def end_if_idle(turn: Turn, key: str) -> None:
+    """Leave FAILING once neither the payload nor the feeding of events goes on."""
+    if turn.ledger.jobs[key].state is JobState.FAILING and not (
+        is_open(turn, "kill", key) or is_open(turn, "feed", key)
+    ):
         move(turn, key, JobEvent.ENDED)
 
 
@@ -205,7 +273,7 @@ def _report(turn: Turn, key: str, before: JobState) -> None:
     if before is JobState.HOLDING:
         return  # the pilot before composed it, and it waits in the outbox
     _stamp(turn, key, settled=turn.now.wall)
-    cancel_job_tasks(turn, key, "the job is over")
+    cancel_job_tasks(turn, key, "the job is over", keep=(AskJobStatus,))
     job = turn.ledger.jobs[key]
     if job.muted:
         move(turn, key, JobEvent.REPORTED)
@@ -252,6 +320,7 @@ def forget(turn: Turn, key: str) -> None:
         jobs={k: job for k, job in turn.ledger.jobs.items() if k != key},
         dossiers={k: dossier for k, dossier in turn.ledger.dossiers.items() if k != key},
         outbox={s: row for s, row in turn.ledger.outbox.items() if row.job_key != key},
+        hunt=replace(turn.ledger.hunt, settled=(*turn.ledger.hunt.settled, key)[-_SETTLED_KEPT:]),
     )
 
 
@@ -268,9 +337,11 @@ def tell(turn: Turn, key: str, *, final: bool = False) -> None:
 
 
 def beat_period_s(turn: Turn, job: JobRecord) -> float:
-    """Return the time between a job's heartbeats: shorter in debug mode (3.8)."""
-    settings = turn.settings
-    return min(settings.heartbeat_s, settings.debug_heartbeat_s) if job.debug else settings.heartbeat_s
+    """Return the time between a job's heartbeats: shorter in debug mode (3.8) and while events are fed."""
+    settings, dossier = turn.settings, turn.ledger.dossiers.get(job.key)
+    fed = dossier is not None and dossier.plan is not None and dossier.plan.feed is not None
+    period_s = min(settings.heartbeat_s, _EVENTS_BEAT_S) if fed else settings.heartbeat_s
+    return min(period_s, settings.debug_heartbeat_s) if job.debug else period_s
 
 
 def heartbeats_due(turn: Turn, look: Callable[[Turn, str], bool]) -> None:

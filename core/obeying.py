@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 
 from core.commands import LAST_LOOK, NEWEST, Command, read_command
+from core.feeding import drain
 from core.life import fail, job_of, put_job, tell
 from core.state import Turn
 from core.tasks import cancel_task, is_open, open_task
@@ -28,6 +29,7 @@ def obey(turn: Turn, key: str, text: str) -> None:
     if command.soft_kill and not turn.ledger.jobs[key].soft_kill:
         turn.say(logging.WARNING, f"job={key} softkill: events under way are finished, no more are taken")
         put_job(turn, replace(turn.ledger.jobs[key], soft_kill=True))
+        drain(turn, key)
     if command.unknown:
         turn.say(logging.WARNING, f"job={key} the server's command is not known and is ignored: {command.unknown!r}")
     if command.kill:

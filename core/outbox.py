@@ -13,6 +13,7 @@ from core.state import Turn
 from core.tasks import cancel_task, is_open, open_task
 from ipc.schema import SendUpdate
 from jobs.ledger import Row, TaskRecord
+from jobs.states import JobState
 
 #: What a refused final update is reduced to: identity, state, the error, the file report (panda-protocol 3.2).
 _CORE_FIELDS = (
@@ -53,15 +54,22 @@ def send_due(turn: Turn) -> None:
             heads[row.job_key] = row
     for row in heads.values():
         if row.next_try_at <= turn.now.mono and not is_open(turn, task_name(row), row.job_key):
-            log_lfn = _log_lfn(turn, row.job_key)
-            task = SendUpdate(sequence=row.sequence, call=row.call, body=row.body, final=row.final, log_lfn=log_lfn)
-            open_task(turn, task_name(row), task, row.job_key)
+            task = SendUpdate(sequence=row.sequence, call=row.call, body=row.body, final=row.final)
+            open_task(turn, task_name(row), _of_job(turn, task, row.job_key), row.job_key)
 
 
-def _log_lfn(turn: Turn, job_key: str) -> str:
-    dossier = turn.ledger.dossiers.get(job_key)
+def _of_job(turn: Turn, task: SendUpdate, job_key: str) -> SendUpdate:
+    """Return the delivery with what the sink is to know of the job beside the update."""
+    job, dossier = turn.ledger.jobs.get(job_key), turn.ledger.dossiers.get(job_key)
     plan = dossier.plan if dossier is not None else None
-    return plan.log.transfer.lfn if plan is not None and plan.log is not None else ""
+    if job is None or plan is None:
+        return task
+    made = job.state not in (JobState.RECEIVED, JobState.PREPARING)
+    return replace(
+        task,
+        log_lfn=plan.log.transfer.lfn if plan.log is not None else "",
+        job_dir=plan.prepare.job_dir if made else "",
+    )
 
 
 def _gives_way(turn: Turn, head: Row) -> bool:

@@ -62,8 +62,10 @@ class Pilot:
     fresh_log_at: float = 0.0
     pulse_at: float = 0.0
     server_update_wall: float = 0.0
+    status_until_at: float = 0.0
     stopping: bool = False
     stop_deadline_at: float = 0.0
+    traces_until_at: float = 0.0
     left: bool = False
     exit_code: int = 0
 

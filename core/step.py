@@ -7,7 +7,21 @@ action that was lost (a send to a worker that just died, a crash between commit 
 import logging
 from dataclasses import replace
 
-from core import answers, ending, fleet, hunt, identity, life, obeying, outbox, pulse, tasks
+from core import (
+    answers,
+    ending,
+    fleet,
+    hunt,
+    identity,
+    life,
+    obeying,
+    outbox,
+    payload_proxy,
+    pulse,
+    recovered,
+    tasks,
+    traces,
+)
 from core.actions import Action, EndPayload
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, WorkerDied
 from core.state import Phase, Pilot, Turn
@@ -37,6 +51,9 @@ def next_deadline(pilot: Pilot, now: Now) -> float | None:
     turn = Turn(pilot, now)
     times = [ending.next_deadline(turn), outbox.next_deadline(turn), hunt.next_request(turn)]
     times += [life.next_heartbeat(turn), identity.next_deadline(turn), pulse.next_deadline(turn), pilot.fresh_log_at]
+    times.append(traces.next_deadline(turn))
+    times.append(payload_proxy.next_deadline(turn))
+    times.append(pilot.status_until_at if pilot.status_until_at > now.mono else None)
     for worker in pilot.workers.values():
         if worker.phase is Phase.ABSENT and not pilot.stopping:
             times.append(worker.start_at)
@@ -81,6 +98,7 @@ def _begun(turn: Turn) -> None:
         if job.failed and job.state not in MAY_HAVE_PAYLOAD and plan is not None and plan.run is not None:
             # The supervisor before may have died after it decided to end the payload itself, and before it did.
             turn.do(EndPayload(plan.run.control_dir))
+    recovered.ask(turn)
 
 
 def _heard(turn: Turn, event: Heard) -> None:
@@ -111,6 +129,7 @@ def _advance(turn: Turn) -> None:
     pulse.hold(turn)
     life.heartbeats_due(turn, obeying.look)
     identity.watch(turn)
+    payload_proxy.watch(turn)
     hunt.seek(turn)
     ending.press_on(turn)
     fleet.start_due(turn)

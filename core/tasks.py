@@ -6,25 +6,36 @@ from core.actions import Send
 from core.state import Phase, Turn
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
+    AskJobStatus,
     Assign,
     Cancel,
     CheckIdentity,
     CleanUp,
     DescribeNode,
+    FeedEvents,
+    FetchProxy,
     FetchQueue,
     Inspect,
     KillPayload,
     PrepareJob,
     Pulse,
+    ReportRanges,
     RunPayload,
+    SendTraces,
     SendUpdate,
     StageIn,
     StageOut,
+    StageTar,
     Task,
     TransferLog,
     Watch,
 )
 from jobs.ledger import TaskRecord
+
+#: The task that asks the server how a recovered job stands, and what waits for its answer: never a payload.
+STATUS = "status"
+_WAITS = (PrepareJob, StageIn, StageOut, TransferLog, SendUpdate)
 
 #: Which role a task belongs to.
 ROLE_OF: dict[type, str] = {
@@ -33,12 +44,19 @@ ROLE_OF: dict[type, str] = {
     AcquireJob: "reporter",
     SendUpdate: "reporter",
     CheckIdentity: "reporter",
+    SendTraces: "reporter",
+    FetchProxy: "reporter",
+    AskJobStatus: "reporter",
+    AcquireRanges: "reporter",
+    ReportRanges: "reporter",
     StageIn: "stager",
     StageOut: "stager",
+    StageTar: "stager",
     TransferLog: "stager",
     CleanUp: "stager",
     PrepareJob: "runner",
     RunPayload: "runner",
+    FeedEvents: "runner",
     KillPayload: "runner",
     Watch: "monitor",
     Inspect: "monitor",
@@ -95,11 +113,19 @@ def issue_due(turn: Turn) -> None:
         worker = turn.pilot.workers[task.role]
         if task.issued or worker.phase is not Phase.RUNNING or task.not_before_at > turn.now.mono:
             continue
+        if _waits(turn, task):
+            continue
         # Numbered over all tasks: one that is closed and opened again under its key must not get its old lease back.
         number = turn.ledger.sequence + 1
         leased = replace(task, attempt=number, issued=worker.incarnation, issued_at=turn.now.mono)
         turn.change_ledger(sequence=number, tasks={**turn.ledger.tasks, key: leased})
         turn.do(Send(task.role, worker.incarnation, Assign(lease=leased.lease, task=leased.task)))
+
+
+def _waits(turn: Turn, task: TaskRecord) -> bool:
+    """Tell whether a recovered job's task waits for the server's word on the job."""
+    awaited = turn.now.mono < turn.pilot.status_until_at and turn.ledger.ending is None
+    return awaited and isinstance(task.task, _WAITS) and is_open(turn, STATUS, task.job_key)
 
 
 def put_off(turn: Turn, task: TaskRecord, delay_s: float) -> None:

@@ -18,7 +18,6 @@ from errors.codes import ErrorCode
 from errors.reports import Claim, error_report_claim, job_report_claim, log_messages
 
 _FIRST_PILOT_CODE = 1001
-_HPO_ENDS = frozenset({160, 161, 162})
 _SHELL_SIGNAL_BASE = 128
 _SHELL_HEAD = 1024
 
@@ -36,7 +35,6 @@ class PayloadEnd:
         core_dumped: a core file of the payload was found.
         in_container: the payload ran in a container.
         remote_open: input files were test-opened before the payload, in the same command.
-        hpo: hyper-parameter job: exit codes 160 to 162 are a normal end.
         report_required: a job report must be there when the payload succeeded.
         stderr_head: first part of payload.stderr.
         stderr_tail: last part of payload.stderr.
@@ -53,7 +51,6 @@ class PayloadEnd:
     core_dumped: bool = False
     in_container: bool = False
     remote_open: bool = False
-    hpo: bool = False
     report_required: bool = False
     stderr_head: str = ""
     stderr_tail: str = ""
@@ -129,8 +126,6 @@ def _is_pilot_code(code: int) -> bool:
 
 
 def _failed(end: PayloadEnd, report_claim: Claim) -> bool:
-    if end.hpo and end.exit_code in _HPO_ENDS:
-        return False
     return end.exit_code != 0 or _killer(end) != 0 or report_claim.code != 0
 
 

@@ -4,6 +4,7 @@ What is known by its form goes: PEM blocks, JSON web tokens, credentials in head
 there stays, so that a reader sees that there was something.
 """
 
+import json
 import logging
 import re
 
@@ -30,6 +31,7 @@ _PATTERNS = tuple(
 )
 
 
+_NAME = re.compile(rf"authorization|{_NAMES}", re.IGNORECASE)
 _PEM_END = "-----END "
 _BASE64_LINE = re.compile(r"[A-Za-z0-9+/=]{1,76}")
 
@@ -41,6 +43,31 @@ def redact(text: str) -> str:
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<1>{_HIDDEN}", text)
     return text
+
+
+def redact_json(text: str) -> str:
+    """Return JSON text that means the same without its secrets; what is no JSON is redacted as any text.
+
+    Each text in it is looked at alone, so that what comes out is still JSON; what stands under the name of a secret
+    goes whole.
+    """
+    try:
+        value = json.loads(text)
+        clean = _clean(value)
+    except (ValueError, RecursionError):
+        return redact(text)
+    return text if clean == value else json.dumps(clean)
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, dict):
+        return {
+            redact(name): _HIDDEN if isinstance(item, str) and item and _NAME.fullmatch(name) else _clean(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def _without_headless(text: str) -> str:

@@ -5,6 +5,16 @@ import os
 import secrets
 from pathlib import Path
 
+#: The end of the names of credentials that were renewed and could not take the place of the old ones.
+RENEWED_SUFFIX = ".renewed"
+
+
+def remove_renewed(home: Path) -> None:
+    """Remove the renewed credentials that lie in a pilot's home; one that cannot be removed is left."""
+    for path in home.glob(f".*{RENEWED_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
 
 def write_secret(path: Path, text: str) -> None:
     """Replace `path` by a file of mode 0600 with `text`: new file under a name that cannot be guessed, then a rename.

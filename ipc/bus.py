@@ -1,8 +1,9 @@
 """The supervisor's end of the bus: a ROUTER, its CurveZMQ keys and the door-keeper (ZAP) for them (DESIGN 3).
 
-Keys are made in memory and given to each worker through the fork; an incarnation that was given up has its key
-withdrawn. No message can stop the supervisor: whatever is not a valid message of a known incarnation is counted and
-dropped. Nothing here blocks: what a peer does not take at once is refused, and the caller hears of it.
+Keys are made in memory and given to each worker through the fork; the door opens for a key in the hands of the process
+that was forked for it only (the kernel tells who is at the other end of an ipc socket). An incarnation that was given
+up has its key withdrawn. No message can stop the supervisor: whatever is not a valid message of a known incarnation is
+counted and dropped. Nothing here blocks: what a peer does not take at once is refused, and the caller hears of it.
 """
 
 from collections import Counter
@@ -27,6 +28,14 @@ class Address:
 
     role: str
     incarnation: int
+
+
+@dataclass(slots=True)
+class _Guest:
+    """Who holds a key: an incarnation, and the process that was forked for it; 0 until it is known."""
+
+    address: Address
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +64,11 @@ class Bus:
             ValueError: when the path is too long for an ipc socket; the text names it.
         """
         self.dropped: Counter[str] = Counter()
-        self._context = context
-        self._secure = run_dir is not None
-        self._allowed: dict[bytes, Address] = {}
+        path = run_dir / "bus" if run_dir else None
+        if path and len(bytes(path)) > MAX_IPC_PATH_BYTES:
+            raise ValueError(f"the path of the bus is longer than {MAX_IPC_PATH_BYTES} bytes: {path}")
+        self._secure = path is not None
+        self._allowed: dict[bytes, _Guest] = {}
         self.door = context.socket(zmq.REP)
         self.door.linger = 0
         self.socket = context.socket(zmq.ROUTER)
@@ -68,13 +79,10 @@ class Bus:
         self.socket.maxmsgsize = MAX_MESSAGE_BYTES
         self.socket.sndtimeo = 0
         self.socket.rcvtimeo = 0
-        if run_dir is None:
+        if path is None:
             self.endpoint = f"inproc://bulkhead-{id(self)}"
             self._server_key = b""
         else:
-            path = run_dir / "bus"
-            if len(bytes(path)) > MAX_IPC_PATH_BYTES:
-                raise ValueError(f"the path of the bus is longer than {MAX_IPC_PATH_BYTES} bytes: {path}")
             self.endpoint = f"ipc://{path}"
             self._server_key, secret = zmq.curve_keypair()
             self.door.bind(_ZAP_ENDPOINT)
@@ -86,17 +94,23 @@ class Bus:
 
     def invite(self, role: str, incarnation: int) -> Invitation:
         """Return an invitation for a new incarnation; invitations to earlier ones of that role are withdrawn."""
-        self._allowed = {key: address for key, address in self._allowed.items() if address.role != role}
+        self._allowed = {key: guest for key, guest in self._allowed.items() if guest.address.role != role}
         identity = routing_id(role, incarnation)
         if not self._secure:
-            self._allowed[identity] = Address(role, incarnation)
+            self._allowed[identity] = _Guest(Address(role, incarnation))
             return Invitation(self.endpoint, identity)
         public, secret = zmq.curve_keypair()
-        self._allowed[public] = Address(role, incarnation)
+        self._allowed[public] = _Guest(Address(role, incarnation))
         return Invitation(self.endpoint, identity, self._server_key, public, secret)
 
+    def expect(self, role: str, incarnation: int, pid: int) -> None:
+        """Say which process was forked for an invitation; before that nobody is let in with it."""
+        for guest in self._allowed.values():
+            if guest.address == Address(role, incarnation):
+                guest.pid = pid
+
     def answer_door(self) -> None:
-        """Let in the peers that hold a key that was given out (and not withdrawn); never raises for what they send."""
+        """Let in the processes that hold the key given to them (and not withdrawn); never raises for what they send."""
         while True:
             try:
                 frames = self.door.recv_multipart(zmq.NOBLOCK)
@@ -106,12 +120,12 @@ class Bus:
             # ZAP 1.0: version, request id, domain, address, identity, mechanism, credentials (the raw public key).
             curve = len(frames) == 7 and frames[5] == b"CURVE"
             guest = self._allowed.get(z85.encode(frames[6])) if curve else None
-            if guest is None:
+            if guest is None or guest.pid != _peer_pid(frames[3], guest.pid):
                 self.dropped["stranger"] += 1
                 self.door.send_multipart([b"1.0", request_id, b"400", b"no such key", b"", b""])
             else:
                 # The user id travels with each message: a worker cannot speak under another's routing id (H065).
-                name = routing_id(guest.role, guest.incarnation)
+                name = routing_id(guest.address.role, guest.address.incarnation)
                 self.door.send_multipart([b"1.0", request_id, b"200", b"OK", name, b""])
 
     def receive(self) -> tuple[Address, ToSupervisor] | None:
@@ -135,7 +149,8 @@ class Bus:
         if len(frames) != 2:
             self.dropped["frames"] += 1
             return None
-        address = next((a for a in self._allowed.values() if routing_id(a.role, a.incarnation) == frames[0]), None)
+        known = (guest.address for guest in self._allowed.values())
+        address = next((a for a in known if routing_id(a.role, a.incarnation) == frames[0]), None)
         if address is None:
             self.dropped["unknown sender"] += 1
             return None
@@ -158,3 +173,9 @@ class Bus:
         """Close the sockets; what was not sent is lost."""
         self.socket.close(0)
         self.door.close(0)
+
+
+def _peer_pid(address: bytes, unknown: int) -> int:
+    """Return the process at the other end of an ipc socket ("name:uid:gid:pid"), `unknown` where libzmq cannot tell."""
+    *credentials, pid = address.split(b":")
+    return int(pid) if len(credentials) == 3 and pid.isdigit() else unknown

@@ -63,6 +63,55 @@ class TransferredFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at moving one file, as it ended: `code` 0 when the file is there.
+
+    `url` is the far end. Times are epoch seconds: when the file's turn came first, when this attempt began and ended.
+    """
+
+    lfn: str
+    kind: str
+    copytool: str
+    endpoint: str
+    url: str
+    size_bytes: int = -1
+    code: int = 0
+    text: str = ""
+    began_wall: float = 0.0
+    started_wall: float = 0.0
+    ended_wall: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedFile:
+    """What a trace says of a file beside its transfer; "" where the definition tells nothing."""
+
+    lfn: str
+    kind: str
+    scope: str = ""
+    dataset: str = ""
+    guid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceBasis:
+    """What the traces of all of a job's transfers have in common (panda-protocol 9); `url` is where they are sent."""
+
+    url: str
+    job_id: int
+    task_id: int
+    definition_id: int
+    user: str
+    queue: str
+    node: str
+    is_analysis: bool
+    event_version: str
+    local_site: str = ""
+    files: tuple[TracedFile, ...] = ()
+    error_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
     """A small file to write into a job directory: name relative to it, text, permission bits."""
 
@@ -81,19 +130,41 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStream:
-    """Where lines of a growing file are sent while a job runs: `kind` is "loki" or "logstash".
+    """Where lines of growing files are sent while a job runs; kinds are those of settings/log_target.py.
 
-    `file` is relative to the job directory, or absolute. `labels` go with every line; user and password may be empty.
+    `file` is relative to the job directory, or absolute; with a "*" it is the newest of its kind there or in workDir.
+    `fallback`, if any, is followed when it has not come within `patience_s` after the fallback came. `more_files` are
+    sent beside it. `name` is that of the stream, `labels` go with every line; user and password may be empty. A dormant
+    one begins with the first look into the job that is asked for in debug mode.
     """
 
     kind: str
     url: str
     file: str
     period_s: float
+    name: str = "pilot-log"
+    fallback: str = ""
+    patience_s: float = 300.0
+    more_files: tuple[str, ...] = ()
+    dormant: bool = False
     labels: tuple[Variable, ...] = ()
     stream_labels: tuple[str, ...] = ()
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStore:
+    """A storage for archives of events: a file is at `base` and its deterministic path, or its plain name.
+
+    `storage_id` is what the server knows the endpoint by.
+    """
+
+    copytool: str
+    endpoint: str
+    storage_id: int
+    base: str
+    deterministic: bool
 
 
 # ---------------------------------------------------------------- tasks, each belongs to one role
@@ -130,20 +201,22 @@ class AcquireJob:
 
     The definition is kept in the file `keep_at` before it is told; what is there already and does not have the
     fingerprint `taken` was handed out and never dealt with: it is the answer. `number` counts the jobs that this pilot
-    took before.
+    took before. With `handed_over_only` nobody is asked for a job: one that lies in a file is taken, or none.
     """
 
     request: str
     keep_at: str = ""
     taken: str = ""
     number: int = 0
+    handed_over_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendUpdate:
     """reporter: deliver one row of the outbox; `body` is the JSON text of the v1 arguments of `call`.
 
-    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs.
+    `log_lfn` is the name of the job's log in the file report, for sinks that tell it from the outputs. `job_dir` is the
+    job's directory once it was made: an order to kill a job whose directory is gone is ignored (panda-protocol 3.9).
     """
 
     sequence: int
@@ -151,6 +224,7 @@ class SendUpdate:
     body: str
     final: bool = False
     log_lfn: str = ""
+    job_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +232,8 @@ class CheckIdentity:
     """reporter: renew the token if it is time or if it ends soon, then see how long the identity lasts.
 
     `renew` asks for a new token now, `may_renew` permits it when less than `token_least_s` is left. `least_s` is what
-    a proxy must have left; without `verify` nothing is judged.
+    a proxy must have left; without `verify` nothing is judged. A proxy whose VOMS attributes end soon (1370) is
+    replaced by one that the server gives for `proxy_role` ("" for none) and `proxy_dn`.
     """
 
     least_s: float
@@ -167,23 +242,67 @@ class CheckIdentity:
     at_start: bool = False
     renew: bool = False
     may_renew: bool = False
+    proxy_role: str = ""
+    proxy_dn: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchProxy:
+    """reporter: see to it that the payload's own proxy lies at `path` (0600) and lasts for `least_s`.
+
+    The server is asked for one with this VOMS role, of `dn` if one is named, when there is none or it ends sooner.
+    With `verify` one that will not do has a code; `needed` says that the payload was given one, so that none at all
+    has its code, too (1163).
+    """
+
+    path: str
+    role: str
+    dn: str = ""
+    least_s: float
+    verify: bool = True
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskJobStatus:
+    """reporter: ask the server once, within `limit_s`, what it knows of a job."""
+
+    job_id: int
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendTraces:
+    """reporter: send a trace of each attempt, beside everything else, or drop what cannot be sent soon."""
+
+    job_key: str
+    basis: TraceBasis
+    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
-    """runner: make the job directory and the control directory (0700), write the files given."""
+    """runner: make the job directory and the control directory (0700), write the files given.
+
+    `shared_link` is a path that is to lead to the job directory, for other containers of a pod; "" for none.
+    """
 
     job_dir: str
     control_dir: str
     files: tuple[TextFile, ...] = ()
+    shared_link: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageIn:
-    """stager: bring the inputs (and a transform by URL) to the job directory, several at a time."""
+    """stager: bring the inputs (and a transform by URL) to the job directory, several at a time.
+
+    With `traced` (here and below) each attempt at a file is told when the task ends.
+    """
 
     job_dir: str
     transfers: tuple[Transfer, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +311,7 @@ class StageOut:
 
     job_dir: str
     transfers: tuple[Transfer, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +329,7 @@ class TransferLog:
     extras: tuple[str, ...]
     transfer: Transfer
     deadline_s: float = 0.0
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +345,9 @@ class RunPayload:
     """runner: start the payload once, or take over the one that a runner before started (DESIGN 2).
 
     `command` is the payload's own shell line, run in `job_dir`. The claim, the identities and the exit status are kept
-    in `control_dir`, outside the payload's reach.
+    in `control_dir`, outside the payload's reach. The processes beside it are shell lines too, "" for none: the first
+    before it, the second while it runs, the third after it; with `repeats` all begin again until the first says that
+    it is enough. With one of them `command` may be "". `script` is made by the first and gets the mode 0755.
     """
 
     job_id: int
@@ -234,6 +357,65 @@ class RunPayload:
     environment: tuple[Variable, ...]
     stdout: str = "payload.stdout"
     stderr: str = "payload.stderr"
+    preprocess: str = ""
+    coprocess: str = ""
+    postprocess: str = ""
+    repeats: bool = False
+    script: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEvents:
+    """runner: feed one payload with event ranges over the channel (a ZeroMQ endpoint) until it is over (event-service).
+
+    What only others can do is asked for by `Wanted`. The ledger of ranges is in `control_dir`, so that the task can be
+    given again at any point. A limit of 0 is off. `stores` are tried in order for each archive; with `local_names` each
+    range tells the payload where its file is.
+    """
+
+    job_id: int
+    jobset_id: int
+    task_id: int
+    job_dir: str
+    control_dir: str
+    channel: str
+    core_count: int
+    stores: tuple[EventStore, ...]
+    gap_s: float
+    silent_range_s: float = 0.0
+    local_names: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquireRanges:
+    """reporter: ask for event ranges. The answer is kept in the file `keep_at` before it is told, as it comes once."""
+
+    job_id: int
+    jobset_id: int
+    task_id: int
+    n_ranges: int
+    keep_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRanges:
+    """reporter: report event ranges; `entries` is the JSON text of the list that `version` wants, `ids` its ranges."""
+
+    job_id: int
+    task_id: int
+    version: int
+    entries: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTar:
+    """stager: pack `members` (paths in the job directory) flat into a tar at `tar_path`, then bring that."""
+
+    job_dir: str
+    tar_path: str
+    members: tuple[str, ...]
+    transfer: Transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,12 +474,19 @@ Task: TypeAlias = (
     | AcquireJob
     | SendUpdate
     | CheckIdentity
+    | SendTraces
+    | FetchProxy
+    | AskJobStatus
     | PrepareJob
     | StageIn
     | StageOut
     | TransferLog
     | CleanUp
     | RunPayload
+    | FeedEvents
+    | AcquireRanges
+    | ReportRanges
+    | StageTar
     | KillPayload
     | Watch
     | Inspect
@@ -338,11 +527,15 @@ class NoJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateAnswered:
-    """The sink's answer: `stored` when the update counts as delivered, `command` as sent back ("" for none)."""
+    """The sink's answer: `stored` when the update counts as delivered, `command` as sent back ("" for none).
+
+    `pilot_secrets` (JSON text of one object, "" for none) replace those of the job's definition.
+    """
 
     stored: bool
     command: str = ""
     message: str = ""
+    pilot_secrets: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +546,34 @@ class IdentityChecked:
     diag: str = ""
     note: str = ""
     renewed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracesSent:
+    """How many traces were sent and how many dropped; `curl_code` says why (as curl would), 0 when none was."""
+
+    sent: int
+    dropped: int = 0
+    curl_code: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyFetched:
+    """Whether the payload's proxy is there: `code` 0 when it will do or was not judged; `note` is for the log."""
+
+    present: bool
+    code: int = 0
+    diag: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatusTold:
+    """The server's state of a job ("" when it does not know it) and the attempt that it has there."""
+
+    status: str
+    attempt_nr: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +602,11 @@ class CleanedUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadEnded:
-    """The payload is over and diagnosed: `error_code` 0 when it ended well."""
+    """The payload is over and diagnosed: `error_code` 0 when it ended well.
+
+    `events_read` and `events_written` are those of a payload without a job report, 0 when nothing tells.
+    `outputs_waived`: the pre-process had nothing left to do, outputs that are not there are not missed.
+    """
 
     exit_code: int
     signal: int
@@ -393,6 +618,34 @@ class PayloadEnded:
     log_extract: str = ""
     cpu_time_s: int = 0
     wall_time_s: float = 0.0
+    events_read: int = 0
+    events_written: int = 0
+    outputs_waived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsFed:
+    """The payload is over and all that it made is stored and told: events accepted, the job's error (0 for none)."""
+
+    n_events: int
+    error_code: int = 0
+    error_diag: str = ""
+    sub_status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangesAcquired:
+    """Event ranges (JSON text of a list); an empty list means that there will be no more."""
+
+    ranges: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangesReported:
+    """The server's word on each range of a report in order: "stored", "refused" or "passed"; and its command."""
+
+    results: tuple[str, ...]
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,11 +675,17 @@ Result: TypeAlias = (
     | NoJob
     | UpdateAnswered
     | IdentityChecked
+    | TracesSent
+    | ProxyFetched
+    | JobStatusTold
     | Prepared
     | Staged
     | LogTransferred
     | CleanedUp
     | PayloadEnded
+    | EventsFed
+    | RangesAcquired
+    | RangesReported
     | PayloadKilled
     | Inspected
     | Pulsed
@@ -446,12 +705,15 @@ class PayloadStarted:
 class Usage:
     """What the payload's tree uses; memory in kB as the server wants it, -1 where unknown; totals never go down.
 
+    `cores` is the mean over the payload's life, `cores_now` that since the look before, -1 before the second one;
+    `max_work_dir_bytes` is the largest size seen (panda-protocol 3.6).
     Totals of I/O are bytes, rates bytes per second, -1 where unknown. `leak`, `chi2` and `intersect` are those of a
     straight line through PSS + swap (kB/s, kB); `fitted` says that there is one. GPUs are as prmon names them.
     """
 
     cpu_time_s: int = 0
     cores: float = 0.0
+    cores_now: float = -1.0
     processes: int = 0
     max_pss_kb: int = -1
     avg_pss_kb: int = -1
@@ -462,6 +724,7 @@ class Usage:
     max_swap_kb: int = -1
     avg_swap_kb: int = -1
     work_dir_bytes: int = 0
+    max_work_dir_bytes: int = 0
     free_disk_bytes: int = 0
     wall_time_s: float = 0.0
     silence_s: float = 0.0
@@ -491,7 +754,37 @@ class LimitExceeded:
     diag: str
 
 
-Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """The attempts at files that a task consisted of, told just before its end."""
+
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The work needs something that another role does; the answer comes as a Heed under the same `name`.
+
+    One that is asked for again while it is under way is done once.
+    """
+
+    name: str
+    task: AcquireRanges | ReportRanges | StageTar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOpen:
+    """The payload may start: its channel is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsCounted:
+    """So many events are stored and accepted by the server."""
+
+    n_events: int
+
+
+Observation: TypeAlias = PayloadStarted | Usage | LimitExceeded | Attempted | Wanted | ChannelOpen | EventsCounted
 
 
 # ---------------------------------------------------------------- the envelope
@@ -522,6 +815,20 @@ class Cancel:
 
     lease: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heed:
+    """supervisor -> worker: what became of the `name` that the work under `lease` wanted, or a word about the job.
+
+    A result, or a catalogue code and its text. The words that nobody asked for: "drain", hand no more events out.
+    """
+
+    lease: str
+    name: str
+    result: Staged | RangesAcquired | RangesReported | None = None
+    code: int = 0
+    diag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -572,6 +879,6 @@ class Failed:
     retry: bool = False
 
 
-ToWorker: TypeAlias = Assign | Cancel | Stop
+ToWorker: TypeAlias = Assign | Cancel | Heed | Stop
 ToSupervisor: TypeAlias = Hello | Beat | Observed | Done | Failed
 Message: TypeAlias = ToWorker | ToSupervisor

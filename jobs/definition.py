@@ -108,6 +108,7 @@ class JobDefinition:
         event_service, event_service_merge, use_prefetcher, positional_event_numbers, log_to_objectstore,
             on_site_merging: flags of the event service.
         overwrite_queue, overwrite_storage: values that the job puts over the queue's and the storages'.
+        scheduler_ip, session_ip: where a Dask scheduler and its session are, "" for none.
         nucleus: home site of the task, which an alternative stage-out avoids.
     """
 
@@ -164,6 +165,8 @@ class JobDefinition:
     on_site_merging: bool = False
     overwrite_queue: Mapping[str, object] = field(default_factory=dict, hash=False)
     overwrite_storage: Mapping[str, object] = field(default_factory=dict, hash=False)
+    scheduler_ip: str = ""
+    session_ip: str = ""
     nucleus: str = ""
 
     @property
@@ -274,6 +277,8 @@ def _build(fields: Fields, log_name: str) -> JobDefinition:
         on_site_merging=fields.flag("onSiteMerging"),
         overwrite_queue=options.overwrite_queue,
         overwrite_storage=options.overwrite_storage,
+        scheduler_ip=fields.text("scheduler_ip", pattern("word")),
+        session_ip=fields.text("session_ip", pattern("word")),
         nucleus=fields.text("nucleus"),
     )
 

@@ -62,7 +62,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunt:
-    """How the search for jobs goes. `taken` is the fingerprint of the last definition that was dealt with."""
+    """How the search for jobs goes.
+
+    `taken` is the fingerprint of the last definition that was dealt with, `settled` holds the keys of the last jobs
+    that ended here: whoever is given one of them again does not run it a second time (H052).
+    """
 
     queue_text: str = ""
     storage_text: str = ""
@@ -76,6 +80,7 @@ class Hunt:
     last_task_id: int = 0
     taken: str = ""
     worker_word: str = ""
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,10 @@ def reopened(ledger: Ledger) -> Ledger:
         outbox={
             sequence: replace(row, first_try_at=0.0, next_try_at=0.0) for sequence, row in ledger.outbox.items()
         },
-        jobs={key: replace(job, next_heartbeat=0.0, accepted_at=0.0) for key, job in ledger.jobs.items()},
+        jobs={
+            key: replace(job, next_heartbeat=0.0, accepted_at=0.0, proxy_check_at=0.0)
+            for key, job in ledger.jobs.items()
+        },
         hunt=replace(ledger.hunt, pause_until_at=0.0),
     )
 
@@ -125,7 +133,7 @@ def inherited(ledger: Ledger) -> Ledger:
         began_wall=0.0,
         ending=None,
         # What was dealt with stays dealt with: its file may still lie there.
-        hunt=Hunt(taken=ledger.hunt.taken),
+        hunt=Hunt(taken=ledger.hunt.taken, settled=ledger.hunt.settled),
         # Deliveries are opened again from the outbox; tasks without a job belonged to the hunt.
         tasks={
             key: _in_another_slot(task)

@@ -11,6 +11,11 @@ from jobs.definition_error import DefinitionError, shown
 
 MAX_LFN = 255
 
+#: The user's secrets (panda-protocol 2.3) and the payload's own proxy, in the job directory while the payload runs.
+USER_SECRETS = "panda_secrets.json"
+PAYLOAD_PROXY = "x509_payload.proxy"
+SECRET_FILES = (USER_SECRETS, PAYLOAD_PROXY)
+
 _PATTERNS = {
     "lfn": r"[A-Za-z0-9][A-Za-z0-9._+:=@~-]{0,254}",
     "output": r"[A-Za-z0-9][A-Za-z0-9.\-_]{1,250}",
@@ -30,7 +35,7 @@ _PILOTS_OWN = frozenset({
     "container_script.sh", "heartbeat.json", "job_definition.json", "kill_worker", "my_release_setup.sh",
     "open_file.sh", "output.list", "oversized_files.zip", "panda_secrets.json", "pandatracerlog.txt",
     "poolfilecatalog.xml", "rucio_upload.json", "setup.stderr", "setup.stdout", "stagein.sh", "stageout.sh",
-    "worker_attributes.json",
+    "worker_attributes.json", PAYLOAD_PROXY,
 })  # fmt: skip
 _PILOTS_OWN_STARTS = (
     "payload.std", "payload.exit", "payload.sh", "pilotlog", "preprocess_std", "postprocess_std", "coprocess_std",

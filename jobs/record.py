@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 from ipc.schema import (
     CleanUp,
+    EventsFed,
+    FeedEvents,
+    FetchProxy,
     PrepareJob,
     RunPayload,
     StageIn,
     StageOut,
+    TraceBasis,
     TransferLog,
     TransferredFile,
     Usage,
@@ -17,6 +21,8 @@ from jobs.states import JobState
 
 #: The attempt number of a job whose definition tells none: updates then leave it out.
 UNKNOWN_ATTEMPT = -1
+#: How it stands with the payload's own proxy.
+GIVEN, NONE = "given", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +35,10 @@ class ReportedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The job's tasks in order, made once, when the job is accepted; None where the workflow leaves a step out."""
+    """The job's tasks in order, made once, when the job is accepted; None where the workflow leaves a step out.
+
+    `traces`: what is told of the job's transfers, None when no traces are sent.
+    """
 
     site_name: str
     core_count: int
@@ -43,6 +52,12 @@ class Plan:
     watch: Watch
     clean: CleanUp
     debug: bool = False
+    scheduler_ip: str = ""
+    session_ip: str = ""
+    traces: TraceBasis | None = None
+    debug_by_queue: bool = False
+    proxy: FetchProxy | None = None
+    feed: FeedEvents | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +89,13 @@ class JobRecord:
     `muted`: the server wants no more of this attempt. `next_heartbeat` and `accepted_at` (when the server last took an
     update) are monotonic times. `debug`, `debug_words` (verb and arguments, () for the newest text file) and
     `debug_text` (what goes into `stdout`) belong to the debug mode. `soft_kill`: events under way are finished, no more
-    are taken. `stopped`: the payload is ended by the local kill file, which is no error.
+    are taken. `stopped`: the payload is ended by the local kill file, which is no error. `events_read` and
+    `events_written` are what the payload's files tell when there is no job report. `outputs_waived`: the job's
+    pre-process had nothing left, outputs that are not there are not missed. `trace_error`: curl's code for a trace not
+    sent. `proxy`: "given" when the payload's own proxy is there, "none" when there is none to be had, "" before that is
+    known; `proxy_check_at` is when (monotonic) it is looked at next. Of a job that is fed with events: `n_events` are
+    stored and accepted (-1 otherwise), `fed` says how the feeding ended. `batch_id` is that of the slot which took the
+    job: a later pilot goes on with it, as the server ends a job whose batch id changes.
     """
 
     key: str
@@ -97,6 +118,8 @@ class JobRecord:
     job_report: str = ""
     log_extract: str = ""
     cpu_time_s: int = 0
+    events_read: int = 0
+    events_written: int = 0
     usage: Usage | None = None
     stamps: Stamps = Stamps()
     debug: bool = False
@@ -105,6 +128,13 @@ class JobRecord:
     soft_kill: bool = False
     stopped: bool = False
     accepted_at: float = 0.0
+    outputs_waived: bool = False
+    trace_error: int = 0
+    proxy: str = ""
+    proxy_check_at: float = 0.0
+    n_events: int = -1
+    fed: EventsFed | None = None
+    batch_id: str = ""
 
     @property
     def failed(self) -> bool:

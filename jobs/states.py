@@ -94,7 +94,7 @@ _WORDS = {
     S.STAGING_IN: "starting",
     S.STARTING: "running",
     S.RUNNING: "running",
-    S.STAGING_OUT: "transferring",
+    S.STAGING_OUT: "running",
 }
 
 
@@ -102,12 +102,12 @@ def server_word(state: JobState, last_word: str, *, failed: bool) -> str:
     """Return PanDA's word for a job in `state` whose last word was `last_word` ("" before the first).
 
     The first word is "starting" unless it is final; words never go back (panda-protocol 3.1); the words of reporting
-    and after are final.
+    and after are final. "transferring" is not among them although the server takes it: it means that the server's own
+    transfers are under way, so nobody watches a production job in it for lost heartbeats, and the server ignores a
+    "running" with an error code that comes after it.
     """
     if state in (S.REPORTING, S.DONE, S.HOLDING, S.LOST):
         return "failed" if failed else "finished"
     if not last_word:
         return "starting"
-    word = _WORDS.get(state, last_word)
-    order = ("starting", "running", "transferring")
-    return max(word, last_word, key=order.index)
+    return "running" if last_word != "starting" else _WORDS.get(state, last_word)

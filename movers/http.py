@@ -19,11 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from errors.codes import ErrorCode
+from host.authorities import trusting_context
 from movers.base import Capabilities, Moved, MoverError, Order, Report, check, os_failure
 from movers.checksums import Hasher, hasher
 from movers.landing import Landing, verify_whole
 
-CAPABILITIES = Capabilities(schemes=("http", "https"), directions=("in",))
+#: WebDAV is read by plain GET.
+_SCHEMES = {"http": "http", "https": "https", "dav": "http", "davs": "https"}
+CAPABILITIES = Capabilities(schemes=tuple(_SCHEMES), directions=("in",))
 
 #: A file of unknown size may have this many bytes.
 MAX_BYTES = 4 * 1024**3
@@ -53,8 +56,9 @@ def move(order: Order, report: Report) -> Moved:
     if order.direction != "in":
         raise MoverError(ErrorCode.STAGEOUTFAILED, "this mover cannot upload")
     parts = urlsplit(order.source)
-    if parts.scheme not in CAPABILITIES.schemes or not parts.hostname:
+    if parts.scheme not in _SCHEMES or not parts.hostname:
         raise MoverError(ErrorCode.STAGEINFAILED, "not a web address")
+    url = parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
     with Landing(order) as landing:
         if order.checksum and order.size_bytes >= 0:
             there = landing.present(order.size_bytes, lambda: order.checksum, report)
@@ -62,7 +66,7 @@ def move(order: Order, report: Report) -> Moved:
                 return there
         deadline = time.monotonic() + order.time_limit_s if order.time_limit_s > 0 else float("inf")
         try:
-            with _open(order.source, deadline) as answer:
+            with _open(url, deadline) as answer:
                 limit = order.size_bytes if order.size_bytes >= 0 else MAX_BYTES
                 announced = answer.length
                 if announced is not None:
@@ -82,13 +86,9 @@ def move(order: Order, report: Report) -> Moved:
 
 
 def _open(url: str, deadline: float) -> http.client.HTTPResponse:
-    context = ssl.create_default_context()
     # Beside the system's: the grid's certificate authorities, where a site has them.
-    place = Path(os.environ.get("X509_CERT_DIR") or "/etc/grid-security/certificates")
-    if place.is_dir():
-        context.load_verify_locations(capath=place)
-    elif place.is_file():
-        context.load_verify_locations(cafile=place)
+    place = os.environ.get("X509_CERT_DIR", "")
+    context = trusting_context(place if Path(place).exists() else "")
     opener = urllib.request.build_opener(_SameHost(), urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - scheme checked
     host = urlsplit(url).hostname

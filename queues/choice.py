@@ -204,16 +204,17 @@ class Chooser:
             return self._on_storages(tool, file, activities)
         except PlacementError:
             if belongs_to_mv(tool):
-                return [Destination(mover, beside, self._grid_url(file, activities) or beside, file.endpoint)]
+                surl, endpoint = self._on_grid(file, activities)
+                return [Destination(mover, beside, surl or beside, endpoint)]
             raise
 
-    def _grid_url(self, file: OutputFile, activities: tuple[str, ...]) -> str:
-        """Return where ARC is to bring a file that is left beside the job, "" when the queue names no storage."""
+    def _on_grid(self, file: OutputFile, activities: tuple[str, ...]) -> tuple[str, str]:
+        """Return where ARC is to bring a file that is left beside the job: URL and storage; no URL without storages."""
         try:
             name = self._endpoints(file, activities)[0]
-            return self._on_storage("gfal", file, name, GRID_SCHEMES).url
+            return self._on_storage("gfal", file, name, GRID_SCHEMES).url, name
         except PlacementError:
-            return ""
+            return "", file.endpoint
 
     def _on_storages(self, tool: str, file: OutputFile, activities: tuple[str, ...]) -> list[Destination]:
         schemes = schemes_of(self.queue, activities, tool)

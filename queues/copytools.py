@@ -30,7 +30,7 @@ _SCHEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 #: What a file that is left for others can be brought by.
-GRID_SCHEMES = _SCHEMES["gfal"]
+GRID_SCHEMES = (*_SCHEMES["gfal"], "s3", "s3+rucio")
 
 
 def is_unified_analysis(job: JobDefinition, queue: Queue) -> bool:

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     add("--client-ca", type=Path, help="PEM authorities of client certificates; pilots need an identity then")
     add("--token", help="bearer token of pilots; pilots need an identity then")
     add("--dialects", default="v1", choices=("v1", "legacy", "both"), help="what is understood (%(default)s)")
+    add("--proxy-file", type=Path, help="PEM file that get_proxy gives, read anew for each call")
     add("--end-with-stdin", action="store_true", help="end when standard input ends")
     return options
 
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         client_ca=options.client_ca,
         token=options.token,
         dialects=options.dialects,
+        proxy_file=options.proxy_file,
     )
     jobs = [job for path in options.jobs for job in read_jobs(path)]
     asyncio.run(

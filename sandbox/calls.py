@@ -10,13 +10,15 @@ from sandbox.arguments import (
     UnknownArgumentError,
     check_arguments,
 )
+from sandbox.columns import database_error, metadata_refused
 from sandbox.config import SandboxConfig
-from sandbox.credential_calls import CREDENTIAL_CALLS
+from sandbox.credential_calls import credential_calls
 from sandbox.envelope import envelope
 from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _SUCCESS = 0
+_FAILED = 30
 _INVALID = 50
 _RESOURCE_TYPES = (
     ("SCORE", 1, 1, 0, 2000),
@@ -44,7 +46,7 @@ class Calls:
             "get_resource_types": _get_resource_types,
             "set_debug_mode": self._set_debug_mode,
             **EventCalls(jobs).by_name,
-            **CREDENTIAL_CALLS,
+            **credential_calls(config.proxy_file),
         }
 
     def run(self, table: CallTable, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +74,15 @@ class Calls:
         status = arguments["job_status"]
         if status not in STATES:
             return envelope(False, f"Invalid job status: {status}", {"StatusCode": _INVALID})
+        if metadata_refused(arguments):
+            message = "Failed to add meta_data"
+            return envelope(True, message, {"StatusCode": _FAILED, "ErrorDiag": message})
+        if database_error(arguments) or self._jobs.batch_changed(arguments):
+            return envelope(True, "Database error", {"StatusCode": _FAILED})
         command = self._jobs.update(arguments)
-        return envelope(True, data={"StatusCode": _SUCCESS, "command": command})
+        return envelope(
+            True, data={"StatusCode": _SUCCESS, "command": command, **self._jobs.secrets_for(arguments["job_id"])}
+        )
 
     def _update_jobs_bulk(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Update one by one; an exception spoils the whole answer, but not the updates stored before it."""
@@ -95,7 +104,10 @@ class Calls:
 
     def _set_debug_mode(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Answer with `success` inverted, as the real server does."""
-        message = "Succeeded" if self._jobs.get(arguments["job_id"]) else "Not found"
+        job = self._jobs.get(arguments["job_id"])
+        message = "Succeeded" if job else "Not found"
+        if job:
+            job.debug_mode = arguments["mode"]
         return envelope(message != "Succeeded", message)
 
     def _get_job_status(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +122,8 @@ class Calls:
 def _update_worker_status(arguments: Mapping[str, Any]) -> dict[str, Any]:
     if arguments["status"] not in {"started", "finished"}:
         return envelope(False, "Invalid worker state: it has to be started or finished")
+    if not str(arguments["worker_id"]).isdecimal():
+        return envelope(False, "Failed to update worker status")
     return envelope(True)
 
 

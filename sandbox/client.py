@@ -113,9 +113,17 @@ class Sandbox:
         """Disarm all faults."""
         self._ask("DELETE", "/sandbox/faults")
 
-    def command(self, job_id: int, command: str, times: int | None = None) -> None:
-        """Put a command into the answers to the job's updates, always or so many times."""
-        self._post("/sandbox/command", {"job_id": job_id, "command": command, "times": times})
+    def command(self, job_id: int, command: str, times: int | None = None, **more: Any) -> None:
+        """Put a command into the answers to the job's updates, always or so many times; `pilot_secrets` too."""
+        self._post("/sandbox/command", {"job_id": job_id, "command": command, "times": times, **more})
+
+    def set_state(self, job_id: int, state: str | None) -> None:
+        """Put a job into a state at the server, as a daemon there would; None forgets it."""
+        self._post("/sandbox/state", {"job_id": job_id, "state": state})
+
+    def set_events(self, job_id: int, count: int, span: int = 1) -> None:
+        """Say how many event ranges of how many events a job has, before it asks for the first."""
+        self._post("/sandbox/events", {"job_id": job_id, "count": count, "span": span})
 
     def set_queue(self, **fields: Any) -> None:
         """Change fields of the queue document."""

@@ -28,6 +28,7 @@ class SandboxConfig:
         client_ca: PEM file of the authorities of client certificates; with it an identity is needed.
         token: Bearer token to demand; with it an identity is needed.
         dialects: "v1" (as release 1.0), "both" (as 0.7 and 0.8) or "legacy" (v1 calls are not found).
+        proxy_file: File whose text get_proxy gives, read anew for each call; no proxy is known while it is absent.
     """
 
     storage: Path
@@ -46,6 +47,7 @@ class SandboxConfig:
     client_ca: Path | None = None
     token: str | None = None
     dialects: str = "v1"
+    proxy_file: Path | None = None
 
     @property
     def needs_identity(self) -> bool:

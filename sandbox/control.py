@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.event_table import EventTable
 from sandbox.faults import read_fault
 from sandbox.front import Front
 from sandbox.job_store import JobExistsError
@@ -37,6 +38,8 @@ class Control:
             ("GET", "/sandbox/faults", self.get_faults),
             ("DELETE", "/sandbox/faults", self.clear_faults),
             ("POST", "/sandbox/command", self.command),
+            ("POST", "/sandbox/state", self.set_state),
+            ("POST", "/sandbox/events", self.events),
             ("POST", "/sandbox/queue", self.change_queue),
             ("POST", "/sandbox/down", self.down),
             ("POST", "/sandbox/up", self.up),
@@ -95,12 +98,31 @@ class Control:
         return await self.get_faults(request)
 
     async def command(self, request: web.Request) -> web.Response:
-        """Put a command into the answers to a job's updates, `times` times or (null) until replaced."""
+        """Put a command into the answers to a job's updates, `times` times or (null) until replaced.
+
+        `pilot_secrets`, an object, is in all answers from then on.
+        """
         body = await request.json()
         job = self._front.jobs.get(int(body["job_id"]))
         if job is None:
             raise web.HTTPNotFound(text="no such job")
         job.command, job.command_times, job.commands_sent = str(body["command"]), body.get("times"), 0
+        job.pilot_secrets = body.get("pilot_secrets", job.pilot_secrets)
+        return web.json_response(job.describe())
+
+    async def set_state(self, request: web.Request) -> web.Response:
+        """Put a job into a `state`, whatever it is in; null forgets the job."""
+        body = await request.json()
+        self._front.jobs.set_state(int(body["job_id"]), body["state"])
+        return web.json_response({"job_id": body["job_id"], "state": body["state"]})
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Say how many event ranges (`count`) of how many events (`span`) a job has, before it asks for the first."""
+        body = await request.json()
+        job = self._front.jobs.get(int(body["job_id"]))
+        if job is None:
+            raise web.HTTPNotFound(text="no such job")
+        job.events = EventTable(count=int(body["count"]), span=int(body.get("span", 1)))
         return web.json_response(job.describe())
 
     async def change_queue(self, request: web.Request) -> web.Response:

@@ -16,7 +16,9 @@ _ABORTED = ("drop_before", "drop_after", "silence")
 
 # What takes the place of the answer, where no work is done.
 _SUBSTITUTES: Mapping[str, Answer] = {
-    "http_403": Answer(403, b"ERROR : Token authentication failed. switched on in the sandbox"),
+    "http_403": Answer(403, b"ERROR : Token authentication failed. forbidden, as switched on in the sandbox"),
+    "http_404": Answer(404, b"Not Found"),
+    "forbidden": Answer(403, b"ERROR : method switched_off_in_the_sandbox is forbidden"),
     "http_500": Answer(500, b"switched on in the sandbox"),
     "http_500_after": Answer(500, b"switched on in the sandbox, after the work"),
     "http_503": Answer(503, b"<html><body><h1>503 Service Unavailable</h1></body></html>", "text/html"),

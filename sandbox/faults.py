@@ -7,6 +7,8 @@ from typing import Any
 # Kind -> whether the request's work is done before the fault strikes.
 KINDS: Mapping[str, bool] = {
     "http_403": False,  # refused token
+    "http_404": False,  # no such path
+    "forbidden": False,  # 403 of a server that does not know the method
     "http_500": False,  # text of an exception
     "http_503": False,  # a balancer without servers behind it
     "http_500_after": True,  # the work was done, then something broke

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox import traces
 from sandbox.arguments import ArgumentRefusedError, CallTable, UncaughtServerError, load_tables
 from sandbox.calls import Calls
 from sandbox.config import SandboxConfig
@@ -81,6 +82,8 @@ class Front:
         return self._tables.get(path.removeprefix("/api/v1/")) if path.startswith("/api/v1/") else None
 
     def _decode(self, request: web.Request, table: CallTable | None, raw: bytes) -> Any:
+        if request.path == traces.PATH:
+            return traces.decode_trace(request.headers, raw)
         if self._is_legacy(request.path) and request.method == "POST":
             return decode_legacy(request.headers, raw)
         if table is None:
@@ -92,6 +95,8 @@ class Front:
     def _answer(
         self, request: web.Request, table: CallTable | None, arguments: Any, problem: Exception | None
     ) -> Answer:
+        if request.path == traces.PATH:
+            return traces.take_trace(request.method, arguments, problem)
         if not request.path.startswith(("/api/", "/server/")):
             return self._document(request)
         if self._config.needs_identity and (refused := self._identity_refused(request)):
@@ -178,6 +183,8 @@ def _call_name(path: str) -> str:
         return "queue_data"
     if path == "/cache/ddmendpoints.json":
         return "storage_data"
+    if path == traces.PATH:
+        return "traces"
     return "transform" if path.startswith("/transforms/") else "unknown"
 
 

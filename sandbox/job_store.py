@@ -1,16 +1,21 @@
 """The jobs of the server: handing them out and the rules for their updates (panda-protocol.md 3.1, 3.8, 12)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sandbox.event_table import EventTable
 from sandbox.verdict import Verdict, judge
 
 STATES = ("starting", "running", "holding", "transferring", "finished", "failed")
 FINAL = ("finished", "failed")
+#: States that a job does not come out of; a daemon may have put it there without the pilot.
+OVER = ("finished", "failed", "cancelled", "closed")
 NO_COMMAND = "NULL"
 KILL = "tobekilled"
 DONE = "alreadydone"
+_NUMBER = re.compile(r"^\d+\.*\d+$")
 
 
 class JobExistsError(ValueError):
@@ -33,8 +38,11 @@ class Job:
     command: str = NO_COMMAND
     command_times: int | None = None
     commands_sent: int = 0
+    pilot_secrets: dict[str, Any] | None = None
+    debug_mode: bool | None = None
     batch_id: str | None = None
     node: str | None = None
+    events: EventTable = field(default_factory=EventTable)
 
     @property
     def job_id(self) -> int:
@@ -99,6 +107,22 @@ class JobStore:
         """Return all jobs in their order."""
         return list(self._jobs.values())
 
+    def secrets_for(self, job_id: int) -> dict[str, Any]:
+        """Return what an answer says of the pilot's secrets for a job: nothing, or all of them."""
+        job = self._jobs.get(job_id)
+        return {"pilotSecrets": job.pilot_secrets} if job is not None and job.pilot_secrets is not None else {}
+
+    def set_state(self, job_id: int, state: str | None) -> None:
+        """Put a job into a state, as people and daemons beside the pilot do; None forgets it.
+
+        Raises:
+            KeyError: There is no such job.
+        """
+        if state is None:
+            del self._jobs[job_id]
+        else:
+            self._jobs[job_id].state = state
+
     def acquire(self, n_jobs: int, node: str | None) -> list[Job]:
         """Hand out the next jobs; they are `sent` from here on, whether the answer arrives or not."""
         taken = [job for job in self._jobs.values() if job.state == "activated"][: max(n_jobs, 0)]
@@ -107,6 +131,16 @@ class JobStore:
             job.states.append("sent")
             job.node = node
         return taken
+
+    def batch_changed(self, update: Mapping[str, Any]) -> bool:
+        """Tell whether the job's batch id is another one and neither is a number of several digits.
+
+        Meant to be told `tobekilled`, but releases 0.8.1 and 1.0 stumble over it: StatusCode 30 to every such update.
+        """
+        job, new = self._jobs.get(update["job_id"]), update.get("batch_id")
+        if job is None or not job.batch_id or not new or job.final is not None:
+            return False
+        return job.batch_id != new and not _NUMBER.search(job.batch_id) and not _NUMBER.search(new)
 
     def update(self, update: Mapping[str, Any]) -> str:
         """Apply one checked update and return the command of its answer.
@@ -117,18 +151,19 @@ class JobStore:
         job = self._jobs.get(update["job_id"])
         if job is None:
             return KILL
-        if update.get("attempt_nr") not in {None, job.attempt_nr} or _batch_changed(job.batch_id, update):
+        if update.get("attempt_nr") not in {None, job.attempt_nr}:
             return _reject(job, update, KILL)
         if job.final is not None:
-            return _reject(job, update, _command_after_final(job, update["job_status"]))
+            return _reject(job, update, _command_after_final(update["job_status"]))
+        if job.state in OVER:
+            return _reject(job, update, DONE)
         _store(job, update)
         return job.take_command()
 
 
-def _command_after_final(job: Job, status: str) -> str:
-    """Only a late `starting`, `running` or `transferring` after `finished` is ignored without a word."""
-    failed = job.final is not None and job.final["job_status"] == "failed"
-    return DONE if failed or status in {*FINAL, "holding"} else NO_COMMAND
+def _command_after_final(status: str) -> str:
+    """Only a second final update is told; what is not final is ignored without a word until the server has judged."""
+    return DONE if status in FINAL else NO_COMMAND
 
 
 def _reject(job: Job, update: Mapping[str, Any], command: str) -> str:
@@ -157,9 +192,3 @@ def _store(job: Job, update: Mapping[str, Any]) -> None:
         status = job.state
     job.state = status
     job.states.append(status)
-
-
-def _batch_changed(old: str | None, update: Mapping[str, Any]) -> bool:
-    """Tell whether the batch id changed in a way that the server punishes: neither is a plain number."""
-    new = update.get("batch_id")
-    return bool(old and new and old != new and not old.isdigit() and not new.isdigit())

@@ -9,8 +9,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from sandbox.arguments import UncaughtServerError
+from sandbox.columns import database_error, metadata_refused
 from sandbox.config import SandboxConfig
+from sandbox.credential_calls import legacy_credential_calls
 from sandbox.decoding import JSON_TYPE, Answer
+from sandbox.event_calls import EventCalls
 from sandbox.job_store import STATES, JobStore
 
 _HERE = Path(__file__).parent
@@ -58,6 +61,9 @@ class LegacyCalls:
             "updateJob": self._update_job,
             "getStatus": self._get_status,
             "updateWorkerPilotStatus": _worker_status,
+            "setDebugMode": self._set_debug_mode,
+            **legacy_credential_calls(config.proxy_file),
+            **EventCalls(jobs).legacy,
         }
 
     def knows(self, path: str) -> bool:
@@ -77,7 +83,10 @@ class LegacyCalls:
         missing = sorted(required - set(arguments))
         if missing:
             raise UncaughtServerError(f"{method}() missing a required argument: '{missing[0]}'")
-        return legacy_answer(headers, self._methods[method](arguments), form=method == "getStatus")
+        answer = self._methods[method](arguments)
+        if method == "setDebugMode":  # the one bare text
+            return Answer(200, str(answer["text"]).encode(), value=answer)
+        return legacy_answer(headers, answer, form=method == "getStatus")
 
     def _get_job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         wanted = arguments.get("nJobs")
@@ -90,10 +99,15 @@ class LegacyCalls:
         return definitions[0] if wanted is None else {**_SUCCESS, "jobs": definitions}
 
     def _update_job(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Store an update; an unknown state and the job id NULL are answered as if they were stored."""
+        """Store an update; an unknown state, the job id NULL and lost metadata are answered as if it were stored."""
         if arguments["state"] not in STATES or arguments["jobId"] in {"NULL", None}:
             return dict(_SUCCESS)
-        return {**_SUCCESS, "command": self._jobs.update(self.v1_update(arguments))}
+        update = self.v1_update(arguments)
+        if metadata_refused(update):
+            return dict(_SUCCESS)
+        if database_error(update) or self._jobs.batch_changed(update):
+            return {"StatusCode": 30}
+        return {**_SUCCESS, "command": self._jobs.update(update), **self._jobs.secrets_for(update["job_id"])}
 
     def v1_update(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return an update under its v1 names, numbers as the server reads them.
@@ -119,6 +133,12 @@ class LegacyCalls:
             "status": "+".join(job.state if job else "notfound" for job in jobs),
             "attemptNr": "+".join(str(job.attempt_nr if job else 0) for job in jobs),
         }
+
+    def _set_debug_mode(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        job = self._jobs.get(int(arguments["pandaID"]))
+        if job is not None:
+            job.debug_mode = str(arguments["modeOn"]) == "True"
+        return {"text": "Succeeded" if job is not None else "Not found"}
 
 
 def _worker_status(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,10 +41,27 @@ def judge(definition: Mapping[str, Any], final: Mapping[str, Any]) -> Verdict:
             if lfn in optional or event_service:
                 continue
             return Verdict("failed", f"expected output {lfn} is missing")
-        problem = entry_problem(report[lfn])
+    return _entries_verdict(definition, report)
+
+
+def _entries_verdict(definition: Mapping[str, Any], report: Mapping[str, Any]) -> Verdict:
+    """Judge every entry, also one of a file that was not expected: that alone fails a job."""
+    inputs, outputs = set(_names(definition.get("inFiles"))), set(_names(definition.get("outFiles")))
+    for lfn, entry in report.items():
+        if lfn in inputs - outputs:
+            continue
+        problem = entry_problem(entry)
         if problem:
             return Verdict("failed", f"report of {lfn}: {problem}")
+        if lfn not in outputs and not any(_is_variant(lfn, name) for name in outputs):
+            return Verdict("failed", f"pilot produced {lfn} inconsistently with jobdef")
     return Verdict("finished", "")
+
+
+def _is_variant(lfn: str, name: str) -> bool:
+    """Tell whether a file is one of the numbered ones that an output of variable number became."""
+    pattern = re.sub(r"^[^|]+\|", "", name) if name.startswith("regex|") else rf"^{re.escape(name)}\.*_\d+$"
+    return re.search(pattern, lfn) is not None
 
 
 def entry_problem(entry: Any) -> str:

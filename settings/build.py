@@ -13,8 +13,10 @@ from typing import Any
 from settings import configfile, node, options
 from settings.errors import SettingsError
 from settings.handover import Asked, FileNames, Handover, decide
-from settings.server import DEFAULT_SERVER, server_url
+from settings.log_target import FORM, PROTOCOLS, read_log_target
+from settings.server import DEFAULT_SERVER, plain_http_warnings, server_url
 from settings.settings import Limits, Settings, Tuning
+from settings.traces import trace_url
 from settings.unbuilt import warnings_for
 from settings.values import Overrides, count, seconds, yes_no
 
@@ -30,11 +32,13 @@ _TAKEN_OVER = (
     "debug",
     "no_pilot_log",
     "check_cvmfs",
+    "pod",
     "port",
     "server_api",
     "update_server",
     "worker_status",
     "verify_proxy",
+    "verify_payload_proxy",
     "token_renewal",
     "getjob_requests",
     "allow_same_user",
@@ -42,6 +46,8 @@ _TAKEN_OVER = (
     "resource_type",
     "use_realtime_logging",
     "realtime_logname",
+    "use_rucio_traces",
+    "rucio_host",
 )
 #: The same, for paths, which are made absolute.
 _PATHS = (
@@ -95,11 +101,13 @@ def build(argv: Sequence[str], environ: Mapping[str, str], launch_dir: str | Pat
         environment=tuple(environ.items()),
         tuning=replace(Tuning(), **config.overrides.tuning),
         limits=replace(Limits(), **config.overrides.limits),
-        warnings=warnings_for(given) + _unused(config.unused),
+        warnings=warnings_for(given) + _unused(config.unused) + _log_server(given, config),
     )
     made = Settings(**_with_report_file(values, launch))
-    server_url(made)  # a URL that cannot be used is told now, not at the first call
-    return made
+    # A URL that cannot be used is told now, not at the first call.
+    server_url(made)
+    trace_url(made)
+    return replace(made, warnings=made.warnings + plain_http_warnings(made))
 
 
 def _assign(overrides: Overrides, assignment: str) -> None:
@@ -170,6 +178,18 @@ def _load_delay(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[s
     if {**values, **found}.get("fake_job") and not values["job_file"]:
         found["update_server"] = False  # nobody knows that job
     return found
+
+
+def _log_server(given: argparse.Namespace, config: configfile.ConfigFile) -> tuple[str, ...]:
+    """Return a warning when the log server that was named cannot be used: no job is to suffer from it."""
+    for source, text in (
+        ("--realtime-logging-server", given.realtime_logging_server),
+        ("[Pilot] rtlogging", config.settings.get("realtime_logging_server", "")),
+    ):
+        if text:
+            known = f"no {FORM} with one of the kinds {', '.join(PROTOCOLS)}: no lines are sent there"
+            return () if read_log_target(text) else (f"{source}: {text!r} is {known}",)
+    return ()
 
 
 def _unused(keys: Sequence[str]) -> tuple[str, ...]:

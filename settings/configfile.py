@@ -24,6 +24,7 @@ _SETTINGS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Pilot", "http_connect_timeout"): ("http_connect_timeout_s", seconds),
     ("Pilot", "http_maxtime"): ("http_timeout_s", seconds),
     ("Pilot", "proxy_verification_time"): ("proxy_check_s", seconds),
+    ("Pilot", "payload_proxy_from_server"): ("payload_proxy_from_server", yes_no),
     ("Token", "download_check"): ("token_renewal_s", seconds),
     ("Information", "queuedata_url"): ("queuedata_url", str),
     ("Pilot", "enable_delay_to_get_job"): ("enable_load_delay", yes_no),
@@ -36,6 +37,7 @@ _SETTINGS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {
     ("Information", "queues_url"): ("queues_url", str),
     ("Information", "cache_dir"): ("information_cache_dir", str),
     ("Information", "acopytools"): ("acopytools", str),
+    ("Rucio", "url"): ("rucio_url", str),
 }
 #: (section, key) -> field of Limits, how its text is read
 _LIMITS: dict[tuple[str, str], tuple[str, Callable[[str], Any]]] = {

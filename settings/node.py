@@ -78,7 +78,7 @@ def read(environ: Mapping[str, str], proc: Path = Path("/proc")) -> dict[str, An
         "node": node_name(environ),
         "batch_type": batch_type,
         "batch_id": batch_id,
-        "scheduler_id": environ.get("PANDA_JSID") or "unknown",
+        "scheduler_id": (environ.get("PANDA_JSID") or "unknown")[:_NODE_LENGTH],
         "harvester_id": environ.get("HARVESTER_ID", ""),
         "harvester_worker_id": environ.get("HARVESTER_WORKER_ID", ""),
         "gtag": environ.get("GTAG") or "unknown",

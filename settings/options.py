@@ -185,7 +185,13 @@ def _identity(made: argparse.ArgumentParser) -> None:
     add("--cacert", dest="ca_cert", default="", metavar="FILE", help="proxy or certificate and key ($X509_USER_PROXY)")
     add("--capath", dest="ca_path", default="", metavar="DIR", help="trusted CAs ($X509_CERT_DIR)")
     add("-t", "--noproxyverification", dest="verify_proxy", action="store_false", help="do not check the proxy's life")
-    add("-u", "--verifypayloadproxy", dest="verify_payload_proxy", action="store_false", help="no payload proxy check")
+    add(
+        "-u",
+        "--verifypayloadproxy",
+        dest="verify_payload_proxy",
+        action="store_false",
+        help="fetch no proxy for payloads of users; on a unified queue, do not check it",
+    )
     add("-y", "--notokenrenewal", dest="token_renewal", action="store_false", help="do not renew the token")
 
 
@@ -197,8 +203,8 @@ def _data(made: argparse.ArgumentParser) -> None:
     add("--output-dir", default="", metavar="DIR", help="put outputs into this directory")
     add("-g", "--baseurls", default="", metavar="URLS", help="allowed base URLs of transforms, comma separated")
     add("--stageout-attempts", **_WHOLE, default=1, help="(not built) see --set transfer_attempts")
-    add("--use-rucio-traces", **_YES_NO, default=True, help="(not built) send traces")
-    add("--rucio-host", default="", metavar="URL", help="(not built) Rucio server")
+    add("--use-rucio-traces", **_YES_NO, default=True, help="send a trace of each transfer to Rucio")
+    add("--rucio-host", default="", metavar="URL", help="Rucio server, which gets the traces")
 
 
 def _supervision(made: argparse.ArgumentParser) -> None:
@@ -219,7 +225,7 @@ def _harvester(made: argparse.ArgumentParser) -> None:
     add("--harvester-workerattributes", default="", metavar="FILE", help="with -z: the same")
     add("--hpc-resource", default="", metavar="NAME", help="(not built) resource plug-in")
     add("--hpc-mode", default="manytoone", metavar="MODE", help="(not built) manytoone or jumbojobs")
-    add("--pod", action="store_true", help="(not built) runs in a Kubernetes pod")
+    add("--pod", action="store_true", help="runs in a Kubernetes pod: -l alone limits its life")
     add("-L", "--leasetime", **_WHOLE, default=3600, help="(not built) stager's lease in seconds")
 
 
@@ -234,5 +240,5 @@ def _services(made: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--subscribe-to-msgsvc", action="store_true", help="(not built) orders from a message broker")
     add("--use-realtime-logging", action="store_true", help="send the payload's output to a log server")
-    add("--realtime-logging-server", default="", metavar="KIND;URL", help="loki or logstash server")
+    add("--realtime-logging-server", default="", metavar="KIND;URL", help="log server: loki, logstash, fluent")
     add("--realtime-logname", default="", metavar="NAME", help="name of the stream")

@@ -1,5 +1,6 @@
 """Which server is meant, and under which label jobs are asked of it (panda-protocol 1.1, 1.6). Pure."""
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from settings.errors import SettingsError
@@ -51,6 +52,33 @@ def identity_in_use(settings: Settings) -> bool:
     if settings.job_file or not settings.url:
         return False
     return server_url(settings).startswith("https:") or _has_token(settings)
+
+
+def plain_http_warnings(settings: Settings) -> tuple[str, ...]:
+    """Return what is said at start of secrets and descriptions that cross a network without TLS (pitfall P114)."""
+    found = []
+    if not settings.job_file and _has_token(settings) and _is_plain(server_url(settings)):
+        found.append("--url: the token goes over plain http to another host, where everybody on the way can read it")
+    for option, url in (("--queuedata-url", settings.queuedata_url), ("--storagedata-url", settings.storagedata_url)):
+        if _is_plain(url):
+            found.append(f"{option}: it comes over plain http from another host: everybody on the way can change it")
+    return tuple(found)
+
+
+def _is_plain(url: str) -> bool:
+    """Tell whether a URL means a connection without TLS to another host than this one."""
+    if not url.lower().startswith("http:"):
+        return False
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return True
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def renewable_token(settings: Settings) -> bool:

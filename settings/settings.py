@@ -46,9 +46,13 @@ class Tuning:
     getjob_time_left_s: float = 600.0
     queue_pause_s: float = 15.0
     life_grace_s: float = 180.0
+    status_wait_s: float = 5.0
     job_file_wait_s: float = 10.0
     job_file_tries: int = 60
     worker_heartbeat_s: float = 60.0
+    es_drain_s: float = 1800.0
+    es_retry_s: float = 10.0
+    es_stage_out_retry_s: float = 600.0
     signal_codes: str = "bulkhead"
     ballast_bytes: int = 4 * 1024 * 1024
     crash_at: str = ""
@@ -84,6 +88,7 @@ class Settings:
     redirect_stdout: str = ""
     no_pilot_log: bool = False
     check_cvmfs: bool = True
+    pod: bool = False
     # the server
     url: str = ""
     port: int = 25443
@@ -98,6 +103,8 @@ class Settings:
     ca_cert: str = ""
     ca_path: str = ""
     verify_proxy: bool = True
+    verify_payload_proxy: bool = True
+    payload_proxy_from_server: bool = True
     token_renewal: bool = True
     proxy_check_s: float = 600.0
     token_renewal_s: float = 3600.0
@@ -120,6 +127,10 @@ class Settings:
     fake_command: str = "normal"
     job_file: str = ""
     report_file: str = ""
+    # traces of transfers
+    use_rucio_traces: bool = True
+    rucio_host: str = ""
+    rucio_url: str = ""
     # real-time logs
     use_realtime_logging: bool = False
     realtime_logging_server: str = ""

@@ -14,14 +14,11 @@ _OPTIONS = (
     ("--allow-other-country", "allow_other_country", False, _NOT_IN_V1),
     ("--use-https", "use_https", True, "has no effect: http:// or https:// in --url decides"),
     ("--stageout-attempts", "stageout_attempts", 1, "has no effect: use --set transfer_attempts=N"),
-    ("--verifypayloadproxy", "verify_payload_proxy", True, "has no effect: payload proxies are not checked yet"),
     ("--leasetime", "leasetime", 3600, _NOT_BUILT),
     ("--hpc-resource", "hpc_resource", "", _NOT_BUILT),
     ("--hpc-mode", "hpc_mode", "manytoone", _NOT_BUILT),
     ("--es-executor-type", "es_executor_type", "generic", _NOT_BUILT),
-    ("--pod", "pod", False, _NOT_BUILT),
     ("--subscribe-to-msgsvc", "subscribe_to_msgsvc", False, _NOT_BUILT),
-    ("--rucio-host", "rucio_host", "", _NOT_BUILT),
 )
 _BUILT_WORKFLOWS = frozenset({"generic", "production", "analysis"})
 

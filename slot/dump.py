@@ -75,6 +75,10 @@ def _entries_in(path: Path) -> dict[str, object]:
         return {}
     except (ValueError, RecursionError):
         held = None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        held = None  # too large, or no file at all
     if isinstance(held, dict):
         return held
     _LOG.warning("%s held no dump; it is kept as %s.bad", path, path.name)

@@ -45,7 +45,9 @@ def _wrapper_folders(settings: Settings) -> list[Path]:
 def _append(path: Path, job_id: str) -> None:
     if job_id in read_bounded(path, _MAX_BYTES).split():
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    # Without O_NONBLOCK a FIFO in its place would hold the reporter for ever.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o644)
     try:
         os.write(descriptor, f"{job_id}\n".encode())
     finally:

@@ -1,9 +1,12 @@
 """What a pilot leaves for who started it when it begins and when it ends, whatever became of its jobs in between."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +17,65 @@ from host.files import read_bounded, read_regular, write_atomic
 from jobs.decoding import MAX_BYTES
 from jobs.identity import identify
 from settings.settings import Settings
-from slot.job_files import definition_files, definition_of
+from slot.job_files import definition_files
+from slot.job_lists import definition_of
 from slot.updates import write_attributes, write_heartbeat
 
 HEARTBEAT = "worker_heartbeat.json"
 _HARVESTERS_KILL_NAME = "kill_worker.json"
-_FINAL = frozenset({"finished", "failed"})
+_FINAL = ("finished", "failed")
+#: What opening something that is no plain file says.
+_NOT_A_FILE = frozenset({errno.ELOOP, errno.ENXIO})
 _LOG = logging.getLogger("supervisor")
 _STATE_BYTES = 64 * 1024 * 1024
 
 
 def begin(settings: Settings, wall: float) -> None:
     """Clear away what a pilot before left in the same place, and write the files that must exist from the start."""
-    try:
-        if settings.handover.harvester:
-            Path(settings.handover.access_point).mkdir(parents=True, exist_ok=True)
-            for path in _kill_files(settings):
-                path.unlink(missing_ok=True)
-            touch_heartbeat(settings)
-        if settings.handover.updates_to_files:
-            write_heartbeat(Path(settings.home), first_body(settings, _waiting_definition(settings)), wall)
-    except OSError as error:
-        _LOG.error("files for who started the pilot cannot be written: %s", error)
+    if settings.handover.harvester:
+        for path in _kill_files(settings):
+            _try(partial(path.unlink, missing_ok=True))
+        _try(partial(touch_heartbeat, settings))
+    if settings.handover.updates_to_files:
+        _try(lambda: write_heartbeat(Path(settings.home), first_body(settings, _waiting_definition(settings)), wall))
 
 
 def end(settings: Settings, exit_code: int, wall: float, *, jobs_left: bool) -> None:
     """Say that the pilot is over; the kill file, which ends the worker, is the last file of all."""
+    if settings.handover.updates_to_files and not jobs_left:
+        _try(partial(_settle, settings, exit_code, wall))
+    if settings.handover.harvester:
+        # A job that is still brought now would have nobody to run it.
+        request = Path(settings.handover.access_point) / settings.handover.names.request
+        _try(partial(request.unlink, missing_ok=True))
+        for path in _kill_files(settings):
+            _try(partial(write_atomic, path, "{}"))
+
+
+def _try(write: Callable[[], None]) -> None:
+    """Write one file; one that cannot be written hinders none of the others."""
     try:
-        if settings.handover.updates_to_files and not jobs_left:
-            _settle(settings, exit_code, wall)
-        if settings.handover.harvester:
-            # A job that is still brought now would have nobody to run it.
-            (Path(settings.handover.access_point) / settings.handover.names.request).unlink(missing_ok=True)
-            for path in _kill_files(settings):
-                write_atomic(path, "{}")
+        write()
     except OSError as error:
         _LOG.error("files for who started the pilot cannot be written: %s", error)
 
 
 def touch_heartbeat(settings: Settings) -> None:
-    """Renew the time of worker_heartbeat.json, by the clock of the file system (hpc-and-harvester 4.7)."""
+    """Renew the time of worker_heartbeat.json, by the clock of the file system (hpc-and-harvester 4.7).
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path = Path(settings.handover.access_point) / HEARTBEAT
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno not in _NOT_A_FILE:
+            raise
+        write_atomic(path, "")  # in place of a link or a FIFO
+        return
     try:
         os.utime(descriptor)
     finally:
@@ -123,7 +143,7 @@ def _settle(settings: Settings, exit_code: int, wall: float) -> None:
         body = json.loads(read_bounded(Path(settings.home) / "heartbeat_new.json", _STATE_BYTES))
     except (ValueError, RecursionError):
         body = {}
-    if not isinstance(body, dict) or not body:
+    if not isinstance(body, dict) or not isinstance(body.get("job_id"), int):
         body = first_body(settings, "")
     if body.get("job_status") in _FINAL:
         return

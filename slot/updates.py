@@ -9,14 +9,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from host.files import write_atomic
+from host.files import read_bounded, write_atomic
 from ipc.schema import SendUpdate
+from jobs.names import pattern
 from settings.settings import Settings
 from slot import legacy
 from slot.dump import entries, local_path, write_dump
 
 _LOG = logging.getLogger("reporter")
 _FINAL = frozenset({"finished", "failed"})
+_REPORT = "jobReport.json"
+#: Object stores are written to by way of Rucio (volunteer-boinc-arc 2.2).
+_OBJECT_STORES = "rucio://rucio-lb-prod.cern.ch;failureallowed=yes/objectstores"
+_LIST_BYTES = 16 * 1024 * 1024
 #: Calls that say what the machine is like go into a file, from where they come into the metadata (panda-protocol 6).
 _MAPS = {"update_worker_node": "workernode_map.json", "update_worker_node_gpu": "gpu_map.json"}
 
@@ -38,6 +43,9 @@ def write_update(settings: Settings, task: SendUpdate, wall: float) -> None:
     if body.get("job_status") in _FINAL:
         _leave_files(settings, task, body)
         body["meta_data"] = legacy.with_node_maps(str(body.get("meta_data") or ""), home)
+    elif settings.handover.harvester_updates:
+        # Harvester would tell the report of the job before as this one's.
+        (point_of(settings, body.get("job_id")) / _REPORT).unlink(missing_ok=True)
     if settings.handover.harvester_updates:
         write_attributes(settings, body, wall)
     write_heartbeat(home, body, wall)
@@ -56,10 +64,17 @@ def write_heartbeat(home: Path, body: dict[str, Any], wall: float) -> None:
 
 
 def point_of(settings: Settings, job_id: object) -> Path:
-    """Return where a job's files for Harvester lie: its own directory below the access point, if there is one."""
+    """Return where a job's files for Harvester lie: its own directory below the access point, if there is one.
+
+    Raises:
+        OSError: the access point is gone and cannot be made again.
+    """
     point = Path(settings.handover.access_point)
     own = point / str(job_id)
-    return own if own.is_dir() else point
+    if own.is_dir():
+        return own
+    point.mkdir(parents=True, exist_ok=True)
+    return point
 
 
 def _leave_files(settings: Settings, task: SendUpdate, body: dict[str, Any]) -> None:
@@ -77,7 +92,7 @@ def _leave_files(settings: Settings, task: SendUpdate, body: dict[str, Any]) -> 
         _LOG.warning("job=%s there is no file to tell Harvester of", body.get("job_id"))
     job_report = body.get("meta_data")
     if job_report:
-        write_atomic(folder / "jobReport.json", without_log_reports(str(job_report)))
+        write_atomic(folder / _REPORT, without_log_reports(str(job_report)))
 
 
 def _report(body: dict[str, Any]) -> dict[str, dict[str, object]]:
@@ -102,15 +117,27 @@ def without_log_reports(report: str) -> str:
 
 
 def _add_to_output_list(path: Path, report: dict[str, dict[str, object]], folders: list[Path]) -> None:
-    """Name the files that lie beside the job directory for ARC to upload; lines of files that are gone are dropped."""
-    lines = {}
-    if path.is_file():
-        old = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        lines = {lfn: line for line in old if (lfn := line.partition(" ")[0])}
+    """Name the files that lie beside the job directory for ARC to upload; lines of what is not one are dropped."""
+    old = read_bounded(path, _LIST_BYTES).splitlines()
+    lines = {lfn: line for line in old if _may_be_listed(lfn := line.partition(" ")[0], folders)}
     for lfn, entry in report.items():
-        kind = "md5" if "md5sum" in entry else "adler32"
-        checksum = entry.get("md5sum") or entry.get("adler32") or ""
-        lines[lfn] = f"{lfn} {entry.get('surl', '')}:checksumtype={kind}:checksumvalue={checksum}"
+        lines[lfn] = f"{lfn} {_upload_place(entry)}"
     there = [line for lfn, line in lines.items() if local_path(lfn, "", folders) is not None]
     if there or path.exists():
         write_atomic(path, "".join(f"{line}\n" for line in there))
+
+
+def _upload_place(entry: dict[str, object]) -> str:
+    """Return where ARC is to bring a file, in its notation; an upload to an object store may fail without harm."""
+    surl = str(entry.get("surl", ""))
+    if surl.startswith("s3://"):
+        return f"{_OBJECT_STORES}/s3+rucio{surl.removeprefix('s3')}/{entry.get('endpoint', '')}/write"
+    kind = "md5" if "md5sum" in entry else "adler32"
+    checksum = entry.get("md5sum") or entry.get("adler32") or ""
+    return f"{surl}:checksumtype={kind}:checksumvalue={checksum}"
+
+
+def _may_be_listed(lfn: str, folders: list[Path]) -> bool:
+    """Tell whether a line that was there may stay: a payload could have written it, to have other files uploaded."""
+    path = local_path(lfn, "", folders) if pattern("lfn").fullmatch(lfn) else None
+    return path is not None and not path.is_symlink()

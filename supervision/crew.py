@@ -77,6 +77,7 @@ class ProcessCrew:
             logging.getLogger("supervisor").warning("no %s can be started: %s", role, error)
             self._stillborn.append((role, incarnation, _STILLBORN))
             return
+        self._bus.expect(role, incarnation, process.pid)
         identity = identify(process.pid)
         self._alive[role, incarnation] = (process, open_pidfd(identity) if identity else None)
 

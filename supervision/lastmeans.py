@@ -6,14 +6,16 @@ from pathlib import Path
 
 from host.files import read_bounded
 from host.processes import Identity, freeze_and_kill, is_alive
+from jobs.steps import control_dirs
 
 _IDENTITY_BYTES = 4096
 
 
 def end_payload(control_dir: str) -> None:
-    """SIGKILL the tree of the payload and shim that `control_dir` names; what is not there is fine."""
-    for name in ("payload.json", "shim.json"):
-        text = read_bounded(Path(control_dir) / name, _IDENTITY_BYTES)
+    """SIGKILL the trees of the payloads and shims that `control_dir` names; what is not there is fine."""
+    places = control_dirs(Path(control_dir))
+    for path in (place / name for name in ("payload.json", "shim.json") for place in places):
+        text = read_bounded(path, _IDENTITY_BYTES)
         try:
             fields = json.loads(text)
             identity = Identity(

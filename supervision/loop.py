@@ -12,11 +12,13 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zmq
 
 from core.actions import Action, EndPayload, KillWorker, Leave, Say, Send, StartWorker
+from core.ending import secrets_left
 from core.events import Begun, Event, GuardianDied, Heard, SignalArrived, Suspended, Tick, WorkerDied
 from core.state import Pilot
 from core.step import next_deadline, step
@@ -88,6 +90,12 @@ class Loop:
         place = self._hull.place
         if place.elsewhere is not None and (not self.has_jobs() or bring_back(place, self._pilot.ledger, now().wall)):
             leave_room(place)
+
+    def remove_secrets(self) -> None:
+        """Remove the files with secrets of the jobs that a later pilot must finish (pitfall P119)."""
+        for path in secrets_left(self._pilot.ledger):
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
 
     def has_jobs(self) -> bool:
         """Tell whether the ledger holds jobs that a later pilot must finish."""

@@ -13,6 +13,7 @@ import zmq
 from core.state import Pilot
 from host import kernel
 from host.processes import Identity, identify
+from host.secret_files import remove_renewed
 from ipc.bus import Bus
 from jobs.journal import Journal, JournalError
 from jobs.ledger import Ledger, inherited, reopened
@@ -98,7 +99,9 @@ def _open_journal(place: Place) -> tuple[Place, Journal]:
         return other, Journal(other.journal)
 
 
-def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int) -> int:
+def _sail(
+    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
+) -> int:
     log = logging.getLogger("supervisor")
     if guardian is None:
         return CRASHED
@@ -133,7 +136,9 @@ def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identi
     bulletin = Bulletin(context, run_dir)
     log_path = None if settings.no_pilot_log else place.log
     crew: Crew = (
-        ThreadCrew(bus, settings, context, guardian) if threads else ProcessCrew(bus, settings, log_path, guardian)
+        ThreadCrew(bus, settings, context, guardian)
+        if threads
+        else ProcessCrew(bus, settings, log_path, guardian)
     )
     log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
     for warning in () if resumed else settings.warnings:
@@ -162,6 +167,8 @@ def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identi
         if not loop.has_jobs():
             vacate(place.room)
         loop.settle()
+        remove_renewed(place.main_dir)
+        loop.remove_secrets()
         end(settings, code, time.time(), jobs_left=loop.has_jobs())
         return code
     finally:

@@ -20,8 +20,9 @@ from pathlib import Path
 ROOM = ".bulkhead"
 #: Held by the pilot that lives there, and by one that takes a dead pilot's jobs over. A room without it has no jobs.
 LOCK = "takeover.lock"
-#: Definitions between the server's answer and the journal (workflows.request.kept_at).
-KEPT = "acquired-*.json"
+#: Definitions between the server's answer and the journal (workflows.request.kept_at). They may hold secrets: by this
+#: ending they are not among the files that Harvester packs into a log of its own when a worker was killed.
+KEPT = "acquired-*.job"
 LOG_NAME = "pilotlog.txt"
 
 

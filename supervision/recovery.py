@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from host.processes import Identity, boot_id, is_alive
+from host.secret_files import remove_renewed
 from jobs.journal import NAME, Journal, JournalError
 from jobs.ledger import Ledger, inherited
 from settings.settings import Settings
@@ -47,6 +48,7 @@ def _take(ours: Ledger, room: Path, journal: Journal) -> Ledger:
     except (JournalError, sqlite3.Error) as error:
         _LOG.error("the journal in %s was left alone: %s", room, error)
         return ours
+    remove_renewed(room.parent)
     with contextlib.closing(theirs):
         if left is None or not left.jobs:
             vacate(room)
@@ -67,6 +69,7 @@ def _merged(ours: Ledger, theirs: Ledger) -> Ledger:
     return replace(
         ours,
         sequence=ours.sequence + len(rows),
+        hunt=replace(ours.hunt, settled=(*theirs.hunt.settled, *ours.hunt.settled)),
         jobs={**ours.jobs, **new_jobs},
         dossiers={**ours.dossiers, **{key: theirs.dossiers[key] for key in new_jobs if key in theirs.dossiers}},
         tasks={**ours.tasks, **{key: task for key, task in theirs.tasks.items() if task.job_key in new_jobs}},

@@ -21,12 +21,16 @@ RULES: dict[str, tuple[int, frozenset[str]]] = {
     "jobs": (0, frozenset({"errors", "ipc", "host"})),
     "settings": (1, frozenset({"errors", "host"})),
     "movers": (1, frozenset({"errors", "host"})),
+    "events": (1, frozenset({"errors"})),
     "queues": (1, frozenset({"errors", "jobs"})),
     "plugins": (1, frozenset({"errors", "host", "ipc", "jobs", "settings", "queues"})),
-    "pilot": (1, frozenset({"errors"})),
+    "pilot": (2, frozenset({"errors", "host", "jobs", "settings", "movers", "queues", "workflows"})),
     "slot": (2, frozenset({"errors", "host", "ipc", "jobs", "settings"})),
-    "workflows": (2, frozenset({"errors", "host", "ipc", "jobs", "settings", "movers", "queues", "plugins"})),
-    "workers": (2, frozenset({"slot", "errors", "host", "ipc", "jobs", "settings", "movers", "queues", "plugins"})),
+    "workflows": (2, frozenset({"errors", "host", "ipc", "jobs", "settings", "movers", "queues", "plugins", "events"})),
+    "workers": (
+        2,
+        frozenset({"slot", "errors", "host", "ipc", "jobs", "settings", "movers", "queues", "plugins", "events"}),
+    ),
     "core": (2, frozenset({"errors", "host", "ipc", "jobs", "settings", "workflows"})),
     "supervision": (3, frozenset({"slot", "errors", "host", "ipc", "jobs", "settings", "core", "workers"})),
     "people": (3, frozenset({"errors", "host", "ipc", "jobs", "settings", "core", "supervision", "sandbox"})),
@@ -134,14 +138,14 @@ def test_a_worker_knows_no_other_role_and_nobody_else_knows_a_role():
 
 
 def test_only_the_stager_moves_files():
-    """The workflow asks the registry which copy tools there are, nothing more."""
+    """The workflow asks the registry which copy tools there are, nothing more; `pilot` is for other programs."""
     users = {
         module.role or module.folder
         for module in modules()
         for _, name in module.imports()
         if name.partition(".")[0] == "movers" and (module.folder, name) != ("workflows", "movers.registry.MOVERS")
     }
-    assert users <= {"stager", "movers"}
+    assert users <= {"stager", "movers", "pilot"}
 
 
 def test_imports_are_absolute():

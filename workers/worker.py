@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import zmq
 
@@ -21,6 +21,7 @@ from ipc.schema import (
     Cancel,
     Done,
     Failed,
+    Heed,
     Hello,
     Observation,
     Observed,
@@ -55,6 +56,14 @@ class Duty(Protocol):
 
     def stop(self) -> None:
         """End what must not outlive the worker (movers; never the payload)."""
+
+
+@runtime_checkable
+class Heeder(Protocol):
+    """A duty whose work asks for what other roles do."""
+
+    def heed(self, message: Heed, moment: Now) -> None:
+        """Take what became of something that the work under `message.lease` wanted; unknown leases are ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,3 +174,5 @@ def _read_bus(link: Link, duty: Duty) -> bool:
             duty.assign(message.lease, message.task, now())
         elif isinstance(message, Cancel):
             duty.cancel(message.lease, now())
+        elif isinstance(message, Heed) and isinstance(duty, Heeder):
+            duty.heed(message, now())

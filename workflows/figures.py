@@ -102,10 +102,21 @@ def usage_fields(job: JobRecord) -> dict[str, object]:
     flow = {f"{kind}_{name}": getattr(usage, f"{kind}_{name}") for name in _IO for kind in ("tot", "rate")}
     if min(flow.values()) >= 0:
         fields.update({name: min(value, _MAX_TOTAL) for name, value in flow.items()})
-    events = read_report(job.job_report).events_read or usage.events_read
+    events = _events(job)
     if events:
         fields["n_events"] = events
     return fields
+
+
+def _events(job: JobRecord) -> int:
+    """Return the events of the job report, else those of the payload's other files, else those read so far.
+
+    Of a job that is fed with events: those that are stored, which are the only sure ones.
+    """
+    if job.n_events >= 0:
+        return job.n_events
+    usage = job.usage or Usage()
+    return read_report(job.job_report).events_read or job.events_read or usage.events_read
 
 
 def corrupted_files(job: JobRecord, plan: Plan | None) -> str:
@@ -138,19 +149,24 @@ def cut_pairs(text: str) -> str:
 def _metrics(job: JobRecord, plan: Plan | None, settings: Settings, *, final: bool) -> Iterator[tuple[str, str]]:
     usage = job.usage or Usage()
     report = read_report(job.job_report)
-    yield "actualCoreCount", str(max(1, round(usage.cores))) if usage.cores > 0 else ""
-    yield "nEvents", _positive(report.events_read or usage.events_read)
-    yield "nEventsW", _positive(report.events_written)
+    cores = usage.cores_now if usage.cores_now >= 0 else usage.cores
+    yield "actualCoreCount", str(max(1, round(cores))) if usage.cores > 0 else ""
+    yield "nEvents", _positive(_events(job))
+    yield "nEventsW", _positive(report.events_written or job.events_written)
     yield "dbTime", report.db_time
     yield "dbData", report.db_data
     yield "resimevents", report.resim_events
-    yield "workDirSize", _positive(usage.work_dir_bytes) if final else ""
+    yield "workDirSize", _positive(max(usage.max_work_dir_bytes, usage.work_dir_bytes)) if final else ""
+    yield "rucioTraceError", _positive(job.trace_error)
     yield "hs06", _hs06(plan, settings)
     if usage.fitted:
         yield "leak", f"{usage.leak:.3f}"
         yield "chi2", f"{usage.chi2:.4f}"
         yield "intersect", f"{usage.intersect:.1f}"
     yield "eventnumber", _positive(usage.event_number)
+    if plan is not None and plan.scheduler_ip and plan.session_ip:
+        yield "schedulerIP", plan.scheduler_ip
+        yield "sessionIP", plan.session_ip
     yield "readbyterate", _read_share(usage, plan)
     yield "GPU_name", "_".join(usage.gpu_name.split())
     yield "nGPU", _positive(usage.n_gpu)

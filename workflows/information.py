@@ -17,7 +17,8 @@ from settings.settings import Settings
 QUEUE_CACHE = "queuedata.json"
 FULL_CACHE = "cric_pandaqueues.json"
 STORAGE_CACHE = "cric_ddmendpoints.json"
-_QUEUE_URL = "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json"
+#: The PanDA server gives the same document on its port without TLS, where the pilots in use fetch it (pitfall P114).
+_QUEUE_URL = "https://pandaserver.cern.ch:25443/cache/schedconfig/{pandaqueue}.all.json"
 _FULL_URL = "https://atlas-cric.cern.ch/cache/schedconfig/{pandaqueue}.json"
 _STORAGE_URL = "https://atlas-cric.cern.ch/cache/ddmendpoints.json"
 _CVMFS = "/cvmfs"
@@ -38,13 +39,17 @@ def queue_task(settings: Settings, main_dir: str) -> FetchQueue:
     local = settings.launch_dir.rstrip("/")
     base = f"{_cvmfs(settings)}/{_CVMFS_COPIES}"
     is_atlas = settings.pilot_user.lower() == "atlas"
-    queues = (f"{base}/{FULL_CACHE}", settings.queues_url or _FULL_URL)
+    silent = settings.handover.updates_to_files
+    # A pilot that tells nobody anything asks nobody either, unless it is told whom (hpc-and-harvester 5).
+    named = settings.queuedata_url or ("" if silent else _QUEUE_URL)
+    full_url = settings.queues_url or ("" if silent else _FULL_URL)
+    queues = (f"{base}/{FULL_CACHE}", *((full_url,) if full_url else ()))
     storages = (f"{base}/{STORAGE_CACHE}", _STORAGE_URL)
     full = dict(settings.environment).get("LOCAL_AGIS_SCHEDCONF", "")
     others = queues if is_atlas or settings.queues_url or not settings.queuedata_url else ()
     return FetchQueue(
         queue=settings.queue,
-        queue_sources=(f"{local}/{QUEUE_CACHE}", settings.queuedata_url or _QUEUE_URL, *others),
+        queue_sources=(f"{local}/{QUEUE_CACHE}", *((named,) if named else ()), *others),
         full_sources=(*((full,) if full else ()), f"{local}/{FULL_CACHE}", *others),
         storage_sources=(
             *((settings.storagedata_url,) if settings.storagedata_url else ()),
@@ -122,7 +127,12 @@ def overrides_of(settings: Settings) -> dict[str, object]:
 
 
 def life_limit_s(hunt: Hunt, settings: Settings) -> float:
-    """Return how long the pilot may live, in seconds from its start: the queue's maxtime, else its own option (10)."""
+    """Return how long the pilot may live, in seconds from its start: the queue's maxtime, else its own option (10).
+
+    In a pod only the option counts.
+    """
+    if settings.pod:
+        return settings.lifetime_s
     limit_s = _plain_queue(hunt.queue_text, settings.queue).max_time_s if hunt.queue_text else 0
     return min(float(limit_s), settings.lifetime_s) if limit_s else settings.lifetime_s
 

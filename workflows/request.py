@@ -20,7 +20,7 @@ def kept_at(main_dir: str, hunt: Hunt) -> str:
 
     Each job has a file of its own, which goes with the job's other files.
     """
-    return f"{main_dir}/.bulkhead/acquired-{hunt.jobs_taken}.json"
+    return f"{main_dir}/.bulkhead/acquired-{hunt.jobs_taken}.job"
 
 
 def local_queue(settings: Settings) -> QueueFetched:

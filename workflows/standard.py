@@ -24,6 +24,7 @@ from ipc.schema import (
 )
 from jobs.definition import InputFile, JobDefinition, OutputFile, identify, parse
 from jobs.ledger import Hunt
+from jobs.names import SECRET_FILES, USER_SECRETS
 from jobs.record import Plan, ReportedFile
 from jobs.transform import decide_transform
 from movers.registry import MOVERS
@@ -31,12 +32,17 @@ from plugins.experiments.registry import experiment
 from queues.choice import Chooser, Destination, Places, Replica
 from queues.queue import Queue
 from settings.settings import Settings
+from workflows.credentials import payload_proxy
+from workflows.events import is_fed, with_events
 from workflows.information import queue_for_job, storages_for_job
 from workflows.memory import memory_limit_kb
 from workflows.realtime import log_stream
 from workflows.request import kept_at
+from workflows.steps import step_transforms, with_steps
+from workflows.traces import traced
 
-_SECRETS_FILE = "panda_secrets.json"
+#: What a queue's catchall holds when the server is to be told of each of its jobs to be in debug mode (8.3).
+_DEBUG_TAG = "setdebugmode"
 _MEGABYTE = 1024 * 1024
 #: The name of the log of the pilot itself, linked into the job directory (behaviour 6).
 _PILOT_LOG = "pilotlog.txt"
@@ -71,15 +77,15 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
         input_destination_dir=settings.input_destination_dir,
     )
     chooser = Chooser(job, queue, storages_for_job(job, hunt), places, MOVERS)
-    return Plan(
+    plan = Plan(
         site_name=queue.panda_resource or settings.queue,
         core_count=job.core_count,
         is_analysis=job.is_analysis,
         files=_reported_files(job),
-        prepare=_prepare(job, job_dir, control_dir),
+        prepare=_prepare(job, settings, job_dir, control_dir),
         stage_in=_stage_in(chooser, settings),
         run=_run(job, queue, settings, job_dir, control_dir),
-        stage_out=_stage_out(chooser),
+        stage_out=None if is_fed(job) else _stage_out(chooser),
         log=_log(chooser, settings),
         watch=replace(_watch(job, queue, settings, job_dir, control_dir), kill_file=f"{main_dir}/{_KILL_FILE}"),
         clean=CleanUp(
@@ -91,14 +97,21 @@ def make_plan(definition: str, hunt: Hunt, settings: Settings, main_dir: str, ke
                 *((_archive(job.log, main_dir),) if job.log else ()),
             ),
         ),
-        debug=job.debug or queue.has_tag("setdebugmode"),
+        debug=job.debug or queue.has_tag(_DEBUG_TAG),
+        debug_by_queue=queue.has_tag(_DEBUG_TAG),
+        scheduler_ip=job.scheduler_ip,
+        session_ip=job.session_ip,
+        proxy=payload_proxy(job, queue, settings, job_dir),
     )
+    if is_fed(job):
+        plan = with_events(plan, job, queue, chooser.storages, settings)
+    return traced(plan, job, settings)
 
 
 def secrets_only(plan: Plan) -> CleanUp:
     """Return the removal of what may hold secrets, for a job whose other files are to be kept."""
     kept = tuple(path for path in plan.clean.paths if PurePosixPath(path).name.startswith("acquired-"))
-    return replace(plan.clean, paths=(f"{plan.prepare.job_dir}/{_SECRETS_FILE}", *kept))
+    return replace(plan.clean, paths=(*(f"{plan.prepare.job_dir}/{name}" for name in SECRET_FILES), *kept))
 
 
 def _reported_files(job: JobDefinition) -> tuple[ReportedFile, ...]:
@@ -114,14 +127,16 @@ def _guid(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"panda:{name}")).upper()
 
 
-def _prepare(job: JobDefinition, job_dir: str, control_dir: str) -> PrepareJob:
+def _prepare(job: JobDefinition, settings: Settings, job_dir: str, control_dir: str) -> PrepareJob:
     files = [
         TextFile(name=item.name, text="\n".join(([f"{item.option}"] if item.option else []) + list(item.lfns)) + "\n")
         for item in job.list_files
     ]
     if job.secrets:
-        files.append(TextFile(name=_SECRETS_FILE, text=job.secrets, mode=0o600))
-    return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files))
+        files.append(TextFile(name=USER_SECRETS, text=job.secrets, mode=0o600))
+    shared = dict(settings.environment).get("SHARED_DIR", "")
+    link = f"{shared.rstrip('/')}/payload_workdir" if shared.startswith("/") else ""
+    return PrepareJob(job_dir=job_dir, control_dir=control_dir, files=tuple(files), shared_link=link)
 
 
 def _stage_in(chooser: Chooser, settings: Settings) -> StageIn | None:
@@ -133,11 +148,11 @@ def _stage_in(chooser: Chooser, settings: Settings) -> StageIn | None:
         raise JobError(ErrorCode.SIZETOOLARGE, text)
     replicas = chooser.inputs()
     transfers = [_input(file, found, chooser.places) for file, found in zip(job.inputs, replicas, strict=True)]
-    transform = decide_transform(job.transformation, settings.base_urls)
-    if transform.kind == "url":
+    for transform in (decide_transform(job.transformation, settings.base_urls), *step_transforms(job, settings)):
         script = f"{job_dir}/{transform.local_name}"
-        copy = Copy(copytool="http", source=transform.source, destination=script)
-        transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
+        if transform.kind == "url" and all(script != each.copies[0].destination for each in transfers):
+            copy = Copy(copytool="http", source=transform.source, destination=script)
+            transfers.append(Transfer(lfn=transform.local_name, kind="transform", copies=(copy,), mode=_TRANSFORM_MODE))
     return StageIn(job_dir=job_dir, transfers=tuple(transfers)) if transfers else None
 
 
@@ -178,13 +193,14 @@ def _landing(file: InputFile, replica: Replica, places: Places) -> str:
 
 def _run(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, control_dir: str) -> RunPayload:
     plugin = experiment(settings.pilot_user)
-    return RunPayload(
+    task = RunPayload(
         job_id=job.job_id,
         job_dir=job_dir,
         control_dir=control_dir,
         command=plugin.payload_command(job, settings),
         environment=plugin.payload_environment(job, queue, settings),
     )
+    return with_steps(task, job, settings)
 
 
 def _stage_out(chooser: Chooser) -> StageOut | None:
@@ -229,7 +245,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
         job_dir=places.job_dir,
         archive_path=archive,
         top_name=f"tarball_PandaJob_{job.job_id}_{settings.queue}",
-        exclude=(*excluded, _SECRETS_FILE, _PILOT_LOG),
+        exclude=(*excluded, *SECRET_FILES, _PILOT_LOG),
         extras=() if settings.no_pilot_log else (f"{places.main_dir}/{_PILOT_LOG}",),
         transfer=_output(job.log, "log", archive, chooser.log()),
     )
@@ -238,6 +254,7 @@ def _log(chooser: Chooser, settings: Settings) -> TransferLog | None:
 def _watch(job: JobDefinition, queue: Queue, settings: Settings, job_dir: str, control_dir: str) -> Watch:
     """Return the limits of behaviour 10; a limit that nobody set is off."""
     wall_s = job.max_walltime_s if queue.use_job_walltime and job.max_walltime_s else queue.max_time_s
+    wall_s = 0 if settings.pod else wall_s
     return Watch(
         job_id=job.job_id,
         job_dir=job_dir,

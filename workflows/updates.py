@@ -7,11 +7,12 @@ import json
 
 from errors.catalogue import diagnostics, is_recoverable
 from errors.codes import ErrorCode
-from errors.redaction import redact
+from errors.redaction import redact, redact_json
 from host.clock import utc_text
 from ipc.schema import TransferredFile
 from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
 from settings.settings import Settings
+from workflows.columns import storable
 from workflows.figures import corrupted_files, input_count, job_metrics, usage_fields
 
 _DIAG_CHARS = 500
@@ -22,7 +23,7 @@ _PILOT_ID_CHARS = 200
 _BATCH_ID_CHARS = 80
 _GLIDEIN_USERS = frozenset({"generic", "eic", "epic"})
 _FINAL = frozenset({"finished", "failed"})
-#: Texts that payloads and tools wrote; the job report is JSON of the payload's own making and goes as it is.
+#: Texts that payloads and tools wrote; the job report, JSON of the payload's own making, is beside them.
 _FOREIGN = frozenset({"pilot_log", "stdout", "pilot_error_diag", "exe_error_diag"})
 
 
@@ -45,8 +46,9 @@ def update_body(
     }
     if job.attempt_nr != UNKNOWN_ATTEMPT:
         body["attempt_nr"] = job.attempt_nr
-    if settings.batch_id:
-        body["batch_id"] = settings.batch_id[:_BATCH_ID_CHARS]
+    batch_id = job.batch_id or settings.batch_id
+    if batch_id:
+        body["batch_id"] = batch_id[:_BATCH_ID_CHARS]
     if plan is not None:
         body["core_count"] = plan.core_count
     body.update(usage_fields(job))
@@ -57,20 +59,22 @@ def update_body(
         body["cpu_architecture_level"] = settings.cpu_level[:_CPU_LEVEL_CHARS]
     body.update(_sites(settings))
     # The state in the pilot's own words; the last one is the server's, so that nothing stale stays there.
-    body["job_sub_status"] = word if final else job.state.value
+    last_word = job.fed.sub_status if job.fed is not None and job.fed.sub_status else word
+    body["job_sub_status"] = last_word if final else job.state.value
     if job.debug and job.debug_text:
         body["stdout"] = job.debug_text[:_STDOUT_CHARS]
     if final:
         body.update(_final_fields(job, plan, settings, wall, began_wall))
     elif job.failed:
         body.update(_error_fields(job, plan, settings))
-    return _without_secrets(body)
+    return storable(_without_secrets(body))
 
 
 def _without_secrets(body: dict[str, object]) -> dict[str, object]:
     """Return the body with its texts of foreign origin redacted (pitfall P118)."""
     foreign = {name: redact(value) for name, value in body.items() if name in _FOREIGN and isinstance(value, str)}
-    return {**body, **foreign}
+    report = {"meta_data": redact_json(str(body["meta_data"]))} if body.get("meta_data") else {}
+    return {**body, **foreign, **report}
 
 
 def _final_fields(

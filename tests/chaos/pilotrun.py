@@ -48,6 +48,14 @@ _PROMISED = ("pilotlog.txt", "pilot_heartbeat.json", *_OWN, *_CACHES)
 _LIMIT_S = 30.0
 
 
+def as_new(sandbox: Sandbox) -> Sandbox:
+    """Return the server without jobs, faults and stored files."""
+    sandbox.reset()
+    for path in sandbox.storage.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return sandbox
+
+
 def alive(row: ProcessRow) -> bool:
     """Whether it is more than a name in the table."""
     return row.state not in "ZX"
@@ -104,6 +112,8 @@ class PilotRun:
         words += ["--storagedata-url", f"{self.sandbox.url}/cache/ddmendpoints.json"]
         words += ["--baseurls", f"{self.sandbox.url}/transforms", "-a", str(self.workdir)]
         words += ["--input-destination-dir", str(self.inputs), "-b", "-t", "-y", "-x", "1"]
+        # No experiment's own trace server is ever told of a test; a later option wins.
+        words += ["--use-rucio-traces", "no"]
         for key, value in {**FAST, **tuning}.items():
             words += ["--set", f"{key}={value}"]
         return [sys.executable, str(ROOT / "supervisor.py"), *words, *options]
@@ -226,7 +236,10 @@ class PilotRun:
 
     def wait_log(self, text: str, timeout_s: float = 15.0) -> None:
         """Wait until the pilot's log holds a text."""
-        wait_until(lambda: text in self.log(), timeout_s, f"no {text!r} in\n{self.story()}")
+        try:
+            wait_until(lambda: text in self.log(), timeout_s, f"no {text!r} in")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from None
 
     def wait_call(self, call: str, timeout_s: float = 15.0, **fields: object) -> dict:
         """Return the first request of a kind, waiting for it."""
@@ -285,6 +298,7 @@ class PilotRun:
         for job in self.sandbox.jobs():
             for field in ("inFiles", "outFiles", "logFile"):
                 known.update(str(job["definition"].get(field, "")).split(","))
+            known.update(job["events"]["zips"])
         return [str(path) for path in self.sandbox.storage.rglob("*") if path.is_file() and path.name not in known]
 
     def unpromised(self) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from pilotrun import PilotRun, report_of
 
 from sandbox.client import Sandbox
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
@@ -128,6 +129,33 @@ def test_case_54_a_killed_job_in_the_legacy_dialect(old_pilot):
     job = old_pilot.assert_final(job_id, "cancelled", 1144)
     assert set(report_of(job)) == {job["definition"]["logFile"]}
     old_pilot.assert_clean()
+
+
+def test_case_54_debug_commands_in_the_legacy_dialect(legacy_pilot):
+    """The effects of the cases 50 to 52: nothing at first, then a tail, then none any more."""
+    (legacy_pilot.home / "pilot.cfg").write_text("[Pilot]\nheartbeat: 0.4\ndebug_heartbeat: 0.4\n")
+    payload = {"until": str(legacy_pilot.payload_end), "stdout_lines": 30}
+    job_id = legacy_pilot.sandbox.make_jobs(1, payload=payload)[0]
+    legacy_pilot.start(
+        "--server-api", "legacy", environment={"HARVESTER_PILOT_CONFIG": str(legacy_pilot.home / "pilot.cfg")}
+    )
+    shown = lambda: [entry["body"].get("stdout") for entry in legacy_pilot.sandbox.record("updateJob")]  # noqa: E731
+    legacy_pilot.wait_call("updateJob", state="running")
+    wait_until(lambda: len(shown()) > 3, 15, "no heartbeats")
+    assert not any(shown())
+    legacy_pilot.sandbox.command(job_id, "debug,tail payload.stdout")
+    wait_until(lambda: any(shown()), 15, "no tail")
+    text = next(filter(None, shown()))
+    assert text.startswith("payload.stdout\n")
+    assert text.endswith("line 29")
+    assert len(text) <= 2048
+    legacy_pilot.sandbox.command(job_id, "debugoff")
+    legacy_pilot.wait_log("debug mode off")
+    before = len(shown())
+    wait_until(lambda: len(shown()) > before + 2, 15, "no heartbeats")
+    assert not any(shown()[before + 1 :])
+    legacy_pilot.payload_end.touch()
+    finishes(legacy_pilot, job_id)
 
 
 @pytest.mark.parametrize("kind", [*_BEFORE, *_AFTER])

@@ -95,7 +95,7 @@ def test_a_final_update_that_the_server_took_without_an_answer_is_sent_again_and
 
 
 @pytest.mark.parametrize("phase", ["starting", "stage-in", "payload", "stage-out", "log"])
-def test_the_server_orders_the_end(pilot, figure, phase):
+def test_h051_the_server_orders_the_end(pilot, figure, phase):
     """The order comes with the answer to an update; heartbeats come every second."""
     config = pilot.home / "pilot.cfg"
     config.write_text("[Pilot]\nheartbeat: 1\n")
@@ -125,7 +125,7 @@ def test_the_server_orders_the_end(pilot, figure, phase):
     pilot.assert_clean()
 
 
-def test_a_server_that_wants_no_more_of_the_attempt_hears_no_more(pilot):
+def test_h059_a_server_that_wants_no_more_of_the_attempt_hears_no_more(pilot):
     held = hold(pilot, "stage-in", pilot.start)
     pilot.sandbox.command(held.job_id, "badattemptnr")
     held.release()

@@ -10,18 +10,31 @@ from core import life
 from core.events import Heard
 from ipc.schema import (
     AcquireJob,
+    CleanedUp,
+    CleanUp,
     FetchQueue,
     JobAcquired,
     LimitExceeded,
+    LogTransferred,
     NoJob,
     Observed,
+    PayloadEnded,
     Prepared,
     PrepareJob,
     QueueFetched,
+    RunPayload,
+    SendUpdate,
+    Staged,
+    StageIn,
+    StageOut,
+    TransferLog,
+    TransferredFile,
+    UpdateAnswered,
     Watch,
 )
 from jobs.ledger import inherited
 from jobs.states import JobState
+from settings.handover import Handover
 from settings.settings import Settings, Tuning
 
 pytestmark = pytest.mark.timeout(30)
@@ -131,6 +144,16 @@ def test_case_22_timefloor_0_is_one_job_and_60_is_an_hour(monkeypatch):
     assert len(asked(late)) == 1
 
 
+@pytest.mark.parametrize(("floor", "handed_over_only"), [(0, True), (60, False)])
+def test_jobs_that_were_handed_over_are_run_whatever_the_timefloor(monkeypatch, floor, handed_over_only):
+    rig = rig_with({"timefloor": floor}, handover=Handover(jobs_from_files=True), getjob_requests=9)
+    assert not asked(rig)[-1].task.handed_over_only
+    run_a_job(rig, monkeypatch)
+    assert [given.task.handed_over_only for given in asked(rig)] == [False, handed_over_only]
+    rig.done(AcquireJob, NoJob(reason="none", end=True))
+    assert rig.ledger.hunt.over == ("the queue's timefloor is 0: one job for each pilot" if floor == 0 else "none")
+
+
 @pytest.mark.parametrize(("queue", "settings"), [({"maxtime": 3000}, {}), ({}, {"lifetime_s": 3000.0})])
 def test_no_job_is_asked_for_when_too_little_time_is_left(queue, settings):
     rig = rig_with(queue, getjob_requests=10, getjob_failures=10, **settings)
@@ -211,3 +234,36 @@ def test_a_new_pilot_asks_for_no_job_while_a_dead_ones_is_cleaned_away_and_does_
     second.pilot = _without_jobs(second.pilot)
     second.wait(0.0)
     assert len(asked(second)) == 1
+
+
+def life_of_a_job(rig):
+    """Bring the job that was just received to its end, with all of its updates taken."""
+    log = TransferredFile(lfn="log", kind="log", status="transferred")
+    rig.done(PrepareJob, Prepared())
+    rig.done(StageIn, Staged(files=()))
+    rig.done(RunPayload, PayloadEnded(exit_code=0, signal=0, error_code=0, error_diag=""))
+    rig.done(StageOut, Staged(files=()))
+    rig.done(TransferLog, LogTransferred(file=log))
+    while rig.ledger.outbox:
+        rig.done(SendUpdate, UpdateAnswered(stored=True))
+    rig.done(CleanUp, CleanedUp())
+
+
+def test_h052_a_job_that_was_dealt_with_is_not_run_again(monkeypatch):
+    """Nor by a supervisor that came later; another attempt of it is another job."""
+    monkeypatch.setattr(life, "make_plan", plan)
+    rig = rig_with(getjob_requests=9, getjob_failures=9)
+    rig.done(AcquireJob, JobAcquired(definition=JOB))
+    life_of_a_job(rig)
+    assert not rig.ledger.jobs
+    for again in (JOB, JOB.replace("}", ', "x": 1}')):
+        rig.wait(200.0)
+        rig.done(AcquireJob, JobAcquired(definition=again))
+        assert not rig.ledger.jobs
+    later = Rig(Settings(queue="Q", tuning=PATIENT), ledger=replace(inherited(rig.ledger), began_wall=1e9))
+    later.done(FetchQueue, QueueFetched(queue_text=QUEUE_TEXT, storage_text="{}"))
+    later.done(AcquireJob, JobAcquired(definition=JOB))
+    assert not later.ledger.jobs
+    rig.wait(200.0)
+    rig.done(AcquireJob, JobAcquired(definition=JOB.replace('"attemptNr": 1', '"attemptNr": 2')))
+    assert list(rig.ledger.jobs) == ["5.2"]

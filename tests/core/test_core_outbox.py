@@ -26,6 +26,7 @@ from ipc.schema import (
     Watch,
 )
 from jobs.states import JobState
+from settings.settings import Settings, Tuning
 
 FILE = TransferredFile(lfn="log", kind="log", status="transferred")
 
@@ -56,7 +57,7 @@ def words(rig):
     return [json.loads(row.body)["job_status"] for row in rig.ledger.outbox.values()]
 
 
-def test_one_update_of_a_job_is_under_way_at_a_time(rig):
+def test_case_10_one_update_of_a_job_is_under_way_at_a_time(rig):
     rig.done(StageIn, Staged(files=()))
     started(rig)
     assert words(rig) == ["starting", "running"]
@@ -146,3 +147,27 @@ def test_a_limit_fails_the_job_with_its_code(rig):
     fact = LimitExceeded(code=1150, diag="nothing moves")
     rig.give(Heard("monitor", given.by, Observed(lease=given.lease, observation=fact)))
     assert rig.ledger.jobs[KEY].error_code == 1150
+
+
+def test_h062_a_server_busy_for_six_hours_gets_the_final_update_a_minute_after(monkeypatch):
+    """Each refusal is followed by another try, at most a minute later; nothing is given up, nothing comes twice."""
+    monkeypatch.setattr(life, "make_plan", plan)
+    rig = Rig(Settings(queue="Q", tuning=Tuning(silence_s=1e9, hello_s=1e9)))
+    queue_and_job(rig)
+    rig.done(PrepareJob, Prepared())
+    to_reporting(rig)
+    while rig.last(SendUpdate).task.final is False:
+        rig.done(SendUpdate, UpdateAnswered(stored=True))
+    (row,) = rig.finals()
+    began, pauses = rig.now.mono, []
+    while rig.now.mono - began < 6 * 3600:
+        rig.failed(SendUpdate, 1318, retry=True)
+        (waiting,) = rig.finals()
+        assert (waiting.sequence, waiting.body, waiting.attempts) == (row.sequence, row.body, len(pauses) + 1)
+        pauses.append(waiting.next_try_at - rig.now.mono)
+        rig.wait(pauses[-1])
+    assert max(pauses[:20]) <= 8.0
+    assert 45.0 <= min(pauses[-20:]) <= max(pauses) <= 60.0
+    rig.done(SendUpdate, UpdateAnswered(stored=True))
+    assert not rig.ledger.outbox
+    assert rig.ledger.jobs[KEY].state is JobState.DONE

@@ -22,5 +22,5 @@ def test_secrets_are_removed_whatever_is_kept(monkeypatch, cleanup, keep_files):
     life.put_job(turn, replace(rig.job, state=JobState.REPORTING, keep_files=keep_files))
     life.move(turn, KEY, JobEvent.REPORTED)
     task = turn.ledger.tasks[f"{KEY}:clean"].task
-    kept = ("/j/panda_secrets.json", "/m/.bulkhead/acquired-0.json")
+    kept = ("/j/panda_secrets.json", "/j/x509_payload.proxy", "/m/.bulkhead/acquired-0.json")
     assert task == CleanUp(root="/m", paths=made.clean.paths if cleanup and not keep_files else kept)

@@ -1,13 +1,14 @@
 """Nothing that looks like a secret leaves the pilot as text (pitfall P118)."""
 
 import base64
+import json
 import logging
 import sys
 import time
 
 import pytest
 
-from errors.redaction import RedactingFormatter, redact
+from errors.redaction import RedactingFormatter, redact, redact_json
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjE3MDAwMDAwMDB9.c2lnbmF0dXJl-_x"
 BODY = "\n".join(base64.b64encode(bytes([n] * 48)).decode() for n in range(1, 9))
@@ -71,3 +72,26 @@ def test_the_formatter_covers_arguments_and_tracebacks():
     assert "Traceback" in text
     assert "c4n4ry" not in text
     assert JWT[:20] not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "clean"),
+    [
+        ({"a": 1, "b": [None, True, 2.5, "x"]}, None),
+        ({"url": "http://x", "mail": "user@host"}, None),
+        ({"token": "canary", "deep": [{"password": "canary"}]}, {"token": "***", "deep": [{"password": "***"}]}),
+        ({"log": "Authorization: Bearer canary"}, {"log": "Authorization: Bearer ***"}),
+        ({"log": ["https://u:canary@h/x"]}, {"log": ["https://***@h/x"]}),
+        ({"-----BEGIN X----- canary": 1}, {"***": 1}),
+    ],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_a_report_is_still_json_without_its_secrets(value, clean, separators):
+    text = json.dumps(value, separators=separators)
+    assert redact_json(text) == (text if clean is None else json.dumps(clean))
+
+
+@pytest.mark.parametrize("text", ["{ token=canary", "[" * 100_000 + " token=canary"])
+def test_a_report_that_is_no_json_is_redacted_as_text(text):
+    assert "canary" not in redact_json(text)
+    assert "***" in redact_json(text)

@@ -21,6 +21,7 @@ def test_case_24_production_job():
         ("HIST.1._000123.root", "mc23", "mc23.recon.HIST", True),
     ]
     assert job.log is not None
+    assert (job.log.lfn, job.log.scope) == ("log.1._000123.job.log.tgz.1", "mc23")
     assert (job.log.dataset, job.log.guid) == ("mc23.recon.log", "3f0f2d0e-7c55-4a0b-9f0e-0d5b9c2a1f11")
     assert (job.platform, job.alrb_platform, job.core_count, job.alt_stage_out) == ("x86_64-el9-gcc13-opt", "", 8, True)
     assert (job.max_cpu_count_s, job.max_walltime_s, job.min_ram_mb, job.max_disk_mb) == (86400, 172800, 14000, 12000)
@@ -51,6 +52,13 @@ def test_case_26_null_item_keeps_its_position():
     assert [(f.lfn, f.scope, f.size_bytes, f.checksum_value, f.guid) for f in job.inputs] == [
         ("a", "sa", 1, "00000001", ""),
         ("b", "sb", 3, "00000003", ""),
+    ]
+    guids = [f"{number:032X}" for number in range(3)]
+    lists = {"GUID": ",".join(guids), "realDatasetsIn": "da,dn,db", "ddmEndPointIn": "EA,EN,EB"}
+    job = parse(text_of(inFiles="a,NULL,b", scopeIn="sa,sn,sb", prodDBlockToken="NULL,NULL,local", **lists))
+    assert [(f.guid, f.dataset, f.endpoint, f.token) for f in job.inputs] == [
+        (guids[0], "da", "EA", ""),
+        (guids[2], "db", "EB", "local"),
     ]
 
 
@@ -92,7 +100,7 @@ def test_case_30_secrets_are_kept_and_never_shown():
     assert "canary" not in repr(job)
 
 
-def test_case_31_hpo_job():
+def test_the_definition_of_an_hpo_job():
     job = parse(text_of(HPO))
     assert (job.is_hpo, job.event_service, job.looping_check, job.max_walltime_s, job.core_count) == (
         True,

@@ -134,6 +134,11 @@ def test_gets_a_file(server: Server, tmp_path: Path, name: str) -> None:
     assert left_over(tmp_path) == []
 
 
+def test_webdav_is_read_by_plain_http(server: Server, tmp_path: Path) -> None:
+    http_mover.move(order_of(url(server, "file").replace("http:", "dav:"), tmp_path / "b"), ignore)
+    assert (tmp_path / "b").read_bytes() == DATA
+
+
 def test_h104_a_good_destination_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(DATA)
     order = order_of(url(server, "500"), tmp_path / "b", size_bytes=len(DATA), checksum=adler32(DATA))

@@ -1,4 +1,4 @@
-"""Whole pilots with a server for each module; the tables of hostile inputs are those of the unit tests."""
+"""Whole pilots with a server for each module; tables of hostile inputs and servers are those of the unit tests."""
 
 import ctypes
 import shutil
@@ -11,7 +11,9 @@ from host.kernel import become_subreaper
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "jobs"))
+_TESTS = Path(__file__).resolve().parents[1]
+# Texts, rigs and servers of the unit tests.
+sys.path[:0] = [str(_TESTS / folder) for folder in ("jobs", "workers/monitor", "workers/reporter")]
 
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -23,13 +25,29 @@ def module_sandbox(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def module_both_sandbox(tmp_path_factory):
+    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "both") as running:
+        yield running
+
+
 @pytest.fixture
 def sandbox(module_sandbox):
     """The module's server as new: no jobs, no faults, an empty storage."""
-    module_sandbox.reset()
-    for path in module_sandbox.storage.iterdir():
+    return as_new(module_sandbox)
+
+
+@pytest.fixture
+def both_sandbox(module_both_sandbox):
+    """The same of a server that speaks both dialects."""
+    return as_new(module_both_sandbox)
+
+
+def as_new(server):
+    server.reset()
+    for path in server.storage.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return module_sandbox
+    return server
 
 
 @pytest.fixture

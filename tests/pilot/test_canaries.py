@@ -22,6 +22,7 @@ SPOKEN = "sp0ken-by-the-payload-123"
 SCRIPT = (
     "-c 'env; test -s panda_secrets.json && echo secrets are there; "
     f"echo Authorization: Bearer {SPOKEN} >&2; "
+    f'echo "{{\\"exitCode\\": 3, \\"note\\": \\"token={SPOKEN}\\"}}" >jobReport.json; '
     "while [ ! -e END ]; do sleep 0.05; done; exit 3'"
 )
 
@@ -41,7 +42,7 @@ def definition(sandbox, end):
         "transformation": "/bin/sh",
         "jobPars": SCRIPT.replace("END", str(end)),
         "secrets": json.dumps({"key": f"{CANARY}-job-secret"}),
-        "pilotSecrets": json.dumps({"PASSWORD": f"{CANARY}-pilot-secret"}),
+        "pilotSecrets": json.dumps({"logstash_password": f"{CANARY}-pilot-secret"}),
     }
     return {**made, **changes}
 
@@ -102,6 +103,9 @@ def test_case_30_no_canary_is_left_anywhere(sandbox, tmp_path, cleanup):
     with PilotRun(sandbox) as run:
         job = definition(sandbox, tmp_path / "end")
         (job_id,) = sandbox.add_jobs([job])
+        # Nobody listens there, so the secrets are kept and never shown.
+        sandbox.set_queue(catchall="logging=logstash;http://127.0.0.1:1")
+        sandbox.command(job_id, "NULL", pilot_secrets={"logstash_password": f"{CANARY}-of-an-answer"})
         url = f"{sandbox.url}/cache/schedconfig/{{pandaqueue}}.all.json?authz={CANARY}-url"
         options = ("--queuedata-url", url, "--cleanup", cleanup, "-d")
         run.start(
@@ -110,6 +114,7 @@ def test_case_30_no_canary_is_left_anywhere(sandbox, tmp_path, cleanup):
             environment=environment(run.home),
         )
         run.wait_call("update_job", job_status="running")
+        run.wait_log("the server gave new secrets")
         _check_while_it_runs(run)
         (tmp_path / "end").touch()
         assert run.wait_exit() == 0, run.story()
@@ -117,6 +122,7 @@ def test_case_30_no_canary_is_left_anywhere(sandbox, tmp_path, cleanup):
         assert CANARY not in told(sandbox)
         assert SPOKEN not in told(sandbox)
         assert "***" in job["final"]["pilot_log"]
+        assert json.loads(job["final"]["meta_data"]) == {"exitCode": 3, "note": "token=***"}
         assert files_with(CANARY, run.home, sandbox.storage) == []
         # The payload's own words are in its own files; the log has its environment, so it was looked into.
         assert files_with("PANDA_RESOURCE=SANDBOX", run.home, sandbox.storage)

@@ -1,11 +1,11 @@
 """Each fault at each call of a real pilot: the job ends rightly and is reported once, or none was taken.
 
-Rows: 5xx, 403, dropped before and after the work, silence, garbage, truncated JSON, wrong types, TLS and DNS failure.
-Columns: queue data, storage data, acquire_jobs, update_job (first, running, final), update_worker_status.
+Rows: 5xx, 403, 404, dropped before and after the work, silence, garbage, truncated JSON, wrong types.
+Columns: queue data, storage data, job request, job update (first, running, final), worker status; in both dialects.
+TLS and DNS failures are in test_faults_of_tls and test_faults_of_names, the lesser calls in test_fault_matrix_aside.
 """
 
 import json
-import shutil
 import signal
 
 import pytest
@@ -14,10 +14,11 @@ from tls_relay import Relay
 
 from sandbox.client import Sandbox
 from tests.chaos.pilotrun import PilotRun
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
 
-_BEFORE = ("http_500", "http_403", "drop_before", "silence", "garbage")
+_BEFORE = ("http_500", "http_503", "http_403", "http_404", "drop_before", "silence", "garbage")
 _AFTER = ("drop_after", "truncated", "wrong_types")
 KINDS = (*_BEFORE, *_AFTER)
 #: An answer is waited for so long here; the default is 120 s.
@@ -25,18 +26,24 @@ CONFIG = "[Pilot]\nhttp_connect_timeout: 1\nhttp_maxtime: 1\n"
 JOB = {"inputs": [100], "outputs": [100], "transform": "quick.sh"}
 
 
-@pytest.fixture(scope="module")
-def running_server(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage")) as server:
-        yield server
+#: The same calls in both dialects, and how the pilot is told.
+CALLS = {
+    "v1": ("acquire_jobs", "update_job", "update_worker_status", ()),
+    "legacy": ("getJob", "updateJob", "updateWorkerPilotStatus", ("--server-api", "legacy")),
+}
+AT_AN_UPDATE = {"first": {}, "running": {"skip": 1}, "final": {"only_final": True}}
 
 
 @pytest.fixture
-def one_job_server(running_server):
-    running_server.reset()
-    for path in running_server.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return running_server
+def one_job_server(sandbox):
+    return sandbox
+
+
+@pytest.fixture
+def server_of(request):
+    """Return the server for a dialect: legacy is spoken beside v1, as by the releases that have it."""
+    names = {"v1": "sandbox", "legacy": "both_sandbox"}
+    return lambda dialect: request.getfixturevalue(names[dialect])
 
 
 def start(run, *options, environment=None, **tuning):
@@ -45,13 +52,23 @@ def start(run, *options, environment=None, **tuning):
     return run.start(*options, environment=environ, queue_pause_s=0.1, **tuning)
 
 
-@pytest.mark.parametrize("where", [{}, {"skip": 1}, {"only_final": True}], ids=["first", "running", "final"])
-def test_each_fault_at_an_update(tmp_path, where):
-    """One pilot, one job after the other, each with another fault at the same update."""
-    with Sandbox(tmp_path / "storage", "--timefloor", "60") as sandbox, PilotRun(sandbox) as run:
-        start(run, "-v", "1000", "-x", "1000")
+@pytest.mark.parametrize(
+    ("dialect", "places"),
+    [("v1", ("first",)), ("v1", ("running",)), ("v1", ("final",)), ("legacy", tuple(AT_AN_UPDATE))],
+)
+def test_each_fault_at_an_update(tmp_path, dialect, places):
+    """One pilot, one job after the other, each with another fault at the same update; in legacy at all three."""
+    _, call, _, options = CALLS[dialect]
+    spoken = {"v1": "v1", "legacy": "both"}[dialect]
+    with (
+        Sandbox(tmp_path / "storage", "--timefloor", "60", "--dialects", spoken) as sandbox,
+        PilotRun(sandbox) as run,
+    ):
+        start(run, "-v", "1000", "-x", "1000", *options)
         for kind in KINDS:
-            sandbox.fault("update_job", kind, **where)
+            for place in reversed(places):
+                sandbox.fault(call, kind, **AT_AN_UPDATE[place])
+            since = len(sandbox.record())
             (job_id,) = sandbox.make_jobs(1, **JOB)
             try:
                 sandbox.wait_final(job_id, 15)
@@ -59,7 +76,8 @@ def test_each_fault_at_an_update(tmp_path, where):
                 raise AssertionError(f"{kind}: {error}\n{run.story()}") from None
             run.wait_log(f"job={job_id} reporting -> done")
             assert run.assert_final(job_id, "finished", 0)["finals_rejected"] <= 1, kind
-            assert any(entry["fault"] == kind for entry in run.updates(job_id)), kind
+            met = [entry["fault"] for entry in sandbox.record(call, since) if entry["fault"]]
+            assert met == [kind] * len(places), run.story()
             sandbox.clear_faults()
         run.kill("guardian", signal.SIGTERM)
         assert run.wait_exit() == 143
@@ -67,24 +85,37 @@ def test_each_fault_at_an_update(tmp_path, where):
         run.assert_clean()
 
 
-def test_each_fault_at_the_job_request(one_job_server):
-    """A job whose answer was lost on the way is the server's to find; the next request brings the next job."""
-    sandbox = one_job_server
+@pytest.mark.parametrize("dialect", CALLS)
+def test_each_fault_at_the_job_request(server_of, dialect):
+    """A job whose answer was lost on the way is the server's to find; the next request brings the next job.
+
+    A legacy answer is the job itself: with wrong types in it, it is a job that is refused and reported.
+    """
+    sandbox = server_of(dialect)
+    sandbox.set_queue(timefloor=60)
+    call, _, _, options = CALLS[dialect]
     for kind in KINDS:
-        sandbox.fault("acquire_jobs", kind)
-    *lost, job_id = sandbox.make_jobs(1 + len(_AFTER), **JOB)
+        sandbox.fault(call, kind)
+    *lost, wrong, job_id = sandbox.make_jobs(1 + len(_AFTER), **JOB)
     with PilotRun(sandbox) as run:
-        start(run, "-v", "20", "-x", "20", getjob_pause_s=0.05)
-        assert run.wait_exit() == 0, run.story()
+        start(run, "-v", "12", "-x", "12", *options, getjob_pause_s=0.05)
+        sandbox.wait_final(job_id, 20)
+        run.kill("guardian", signal.SIGTERM)
+        assert run.wait_exit() == 143
         run.assert_final(job_id, "finished", 0, rejected=0)
         assert [sandbox.job(number)["finals_accepted"] for number in lost] == [0] * len(lost)
-        assert [entry["fault"] for entry in sandbox.record("acquire_jobs")] == [*KINDS, None]
+        if dialect == "legacy":
+            refused = run.assert_final(wrong, "failed", 1302, rejected=0)
+            assert "jobPars" in refused["final"]["pilot_error_diag"]
+        else:
+            assert sandbox.job(wrong)["finals_accepted"] == 0
+        assert [entry["fault"] for entry in sandbox.record(call)][: len(KINDS) + 1] == [*KINDS, None]
         assert "Traceback" not in run.log()
         run.assert_clean()
 
 
 @pytest.mark.parametrize("call", ["queue_data", "storage_data"])
-@pytest.mark.parametrize("kinds", [("http_500", "drop_before"), ("http_403", "silence"), ("drop_after",)])
+@pytest.mark.parametrize("kinds", [("http_500", "drop_before"), ("http_403", "silence"), ("http_404", "drop_after")])
 def test_a_description_that_is_not_there_is_asked_for_again(one_job_server, call, kinds):
     for kind in kinds:
         one_job_server.fault(call, kind)
@@ -109,15 +140,31 @@ def test_a_description_that_cannot_be_used_is_asked_for_again(one_job_server, ca
         run.assert_clean()
 
 
-def test_each_fault_at_the_worker_status(one_job_server):
-    sandbox = one_job_server
-    for kind in (*(kind for kind in KINDS if kind != "http_403"), "http_403"):
-        sandbox.fault("update_worker_status", kind)
-    (job_id,) = sandbox.make_jobs(1, **JOB)
+@pytest.mark.parametrize("dialect", CALLS)
+def test_each_fault_at_the_worker_status(server_of, dialect):
+    """The word "started" meets all but a 403 and gets through; "finished" meets a 403, which is for good.
+
+    With wrong types, legacy's whole answer is StatusCode "0": that is a yes (case 18).
+    """
+    sandbox = server_of(dialect)
+    _, _, call, options = CALLS[dialect]
+    kinds = [kind for kind in KINDS if kind != "http_403"]
+    for kind in kinds:
+        sandbox.fault(call, kind)
     with PilotRun(sandbox) as run:
-        start(run, environment={"HARVESTER_ID": "h", "HARVESTER_WORKER_ID": "12"}, retry_cap_s=0.1)
+        (job_id,) = sandbox.make_jobs(1, payload={"until": str(run.payload_end)})
+        environ = {"HARVESTER_ID": "h", "HARVESTER_WORKER_ID": "12"}
+        start(run, *options, environment=environ, retry_cap_s=0.1)
+        run.wait_call(call, 30, status="started")
+        through = [] if dialect == "legacy" else [("started", None)]
+        expected = [*(("started", kind) for kind in kinds), *through]
+        wait_until(lambda: len(sandbox.record(call)) == len(expected), 20, "the word did not get through")
+        sandbox.fault(call, "http_403")
+        run.payload_end.touch()
         assert run.wait_exit() == 0, run.story()
         run.assert_final(job_id, "finished", 0, rejected=0)
+        met = [(entry["body"]["status"], entry["fault"]) for entry in sandbox.record(call)]
+        assert met == [*expected, ("finished", "http_403")]
         assert "Traceback" not in run.log()
         run.assert_clean()
 

@@ -60,7 +60,7 @@ def test_the_default_is_two_requests(sandbox, run):
 
 
 @pytest.mark.parametrize(
-    "kind", ["http_500", "http_503", "drop_before", "garbage", "truncated", "empty", "wrong_types"]
+    "kind", ["timed_out", "http_500", "http_503", "drop_before", "garbage", "truncated", "empty", "wrong_types"]
 )
 def test_case_16_a_request_that_failed_is_made_again(sandbox, run, kind):
     sandbox.fault("acquire_jobs", kind, times=2)

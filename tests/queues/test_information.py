@@ -19,7 +19,7 @@ def test_the_usual_sources():
     task = task_of()
     assert task.queue_sources == (
         "/launch/queuedata.json",
-        "http://pandaserver.cern.ch:25085/cache/schedconfig/{pandaqueue}.all.json",
+        "https://pandaserver.cern.ch:25443/cache/schedconfig/{pandaqueue}.all.json",
         f"{CVMFS}/cric_pandaqueues.json",
         "https://atlas-cric.cern.ch/cache/schedconfig/{pandaqueue}.json",
     )
@@ -81,6 +81,7 @@ def test_the_pilots_life(maxtime, option, life):
     hunt = Hunt(queue_text=f'{{"nickname": "Q", "maxtime": {maxtime}}}')
     assert life_limit_s(hunt, Settings(queue="Q", lifetime_s=option)) == life
     assert life_limit_s(Hunt(), Settings(queue="Q", lifetime_s=option)) == option
+    assert life_limit_s(hunt, Settings(queue="Q", lifetime_s=option, pod=True)) == option
 
 
 def stream_of(catchall="", *, environment=(), job=None, **fields):
@@ -91,11 +92,11 @@ def stream_of(catchall="", *, environment=(), job=None, **fields):
 def test_no_lines_leave_unless_asked_for_and_a_server_is_named():
     assert stream_of() is None
     assert stream_of(use_realtime_logging=True) is None
-    assert stream_of(environment=(("LOKI_URL", "http://l"),)) is None
-    assert stream_of(realtime_logging_server="loki;http://l") is None
-    assert stream_of("logging=fluent;http://l") is None
+    assert stream_of(environment=(("LOKI_URL", "http://l"),)).dormant
+    assert stream_of(realtime_logging_server="loki;http://l").dormant
+    assert stream_of("logging=kafka;http://l") is None
     assert stream_of("logging=loki;file:///etc/passwd") is None
-    assert stream_of(job=job_of(debug="True"), realtime_logging_server="loki;http://l") is not None
+    assert stream_of(job=job_of(debug="True"), realtime_logging_server="loki;http://l").dormant is False
 
 
 def test_where_lines_go():

@@ -62,6 +62,19 @@ def test_mounted_storage(tool, mover):
     assert chosen.outputs() == ((Destination(mover, url, url, "LOCAL_DISK"),),)
 
 
+@pytest.mark.parametrize(
+    ("storage", "surl"),
+    [
+        (DISK, f"davs://se.example.org:443/atlas/datadisk/rucio/{OUT}"),
+        ("EXAMPLE-PROD_ES", "s3://os.example.org:443/atlas-eventservice/f.root"),
+    ],
+)
+def test_case_68_a_file_left_beside_the_job_is_reported_where_arc_brings_it(storage, surl):
+    """The storage that the job asks for is not one of the queue's: URL and endpoint are those of the queue's first."""
+    chosen = chooser(queue={"astorages": {"write_lan": [storage]}}, job={"ddmEndPointOut": "OTHER,OTHER"})
+    assert chosen.outputs() == ((Destination("mv", "/pilot/main/f.root", surl, storage),),)
+
+
 def test_several_tools_are_tried_in_order():
     chosen = chooser(queue={"acopytools": {"read_lan": ["rucio", "cp", "mv", "cp"]}}, places=Places(job_dir="/m/j"))
     assert chosen.inputs()[0] == (Replica("cp", "/m/in.root"), Replica("ln", "/m/in.root"))

@@ -48,22 +48,22 @@ def test_life_of_a_job(server, pilot, job, report_of):
 @pytest.mark.parametrize("first", ["finished", "failed"])
 def test_the_first_final_update_counts(server, pilot, job, first, report_of):
     pilot.update(job, first, pilot_error_code=1201)
-    for later in ("finished", "failed", "holding"):
+    for later in ("finished", "failed"):
         report = report_of(server.job(job))
         assert pilot.update(job, later, job_output_report=report, pilot_error_code=7) == "alreadydone"
     state = server.job(job)
-    assert (state["finals_accepted"], state["finals_rejected"], state["updates_rejected"]) == (1, 2, 3)
+    assert (state["finals_accepted"], state["finals_rejected"], state["updates_rejected"]) == (1, 2, 2)
     assert state["final"]["pilot_error_code"] == 1201
     assert state["verdict"]["status"] == "failed"
 
 
-@pytest.mark.parametrize("later", ["starting", "running", "transferring"])
+@pytest.mark.parametrize("later", ["starting", "running", "holding", "transferring"])
 def test_late_updates_that_are_not_final(server, pilot, later):
     good, bad = server.make_jobs(2)
     pilot.update(good, "finished")
     pilot.update(bad, "failed")
     assert pilot.update(good, later) == "NULL"
-    assert pilot.update(bad, later) == "alreadydone"
+    assert pilot.update(bad, later) == "NULL"
     assert [entry["updates_accepted"] for entry in server.jobs()] == [1, 1]
 
 
@@ -89,7 +89,58 @@ def test_a_changed_batch_id_is_fatal_unless_one_is_a_number(server, pilot, job):
     assert pilot.update(job, "running", batch_id="a#1") == "NULL"
     assert pilot.update(job, "running", batch_id="12") == "NULL"
     assert pilot.update(job, "running", batch_id="b#1") == "NULL"
-    assert pilot.update(job, "running", batch_id="c#1") == "tobekilled"
+    answer = pilot.post("update_job", job_id=job, job_status="finished", attempt_nr=1, batch_id="c#1").json
+    assert (answer["message"], answer["data"]) == ("Database error", {"StatusCode": 30})
+    assert server.job(job)["finals_accepted"] == 0
+
+
+@pytest.mark.parametrize(("old", "new", "code"), [("12.0", "13.0", 0), ("7", "8", 30)])
+def test_what_the_server_takes_for_a_number_in_a_batch_id(pilot, job, old, new, code):
+    """Its pattern wants two digits at least."""
+    assert pilot.update(job, "running", batch_id=old) == "NULL"
+    answer = pilot.post("update_job", job_id=job, job_status="running", attempt_nr=1, batch_id=new).json
+    assert answer["data"]["StatusCode"] == code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pilot_error_diag", "a\0b"),
+        ("job_metrics", "a=\0"),
+        ("pilot_error_diag", "a\ud800b"),
+        ("scheduler_id", "x" * 129),
+        ("cpu_consumption_unit", "x" * 129),
+        ("pilot_timing", "1" * 101),
+        ("exe_error_code", 2**31),
+        ("max_rss", 2**63),
+        ("mean_core_count", 10**6),
+    ],
+)
+def test_what_the_database_refuses_costs_the_whole_update(server, pilot, job, name, value):
+    """Answered the same each time it is sent; measured on releases 1.0 and 0.8.1."""
+    update = {"job_id": job, "job_status": "failed", "attempt_nr": 1, name: value}
+    expected = {"success": True, "message": "Database error", "data": {"StatusCode": 30}}
+    assert [pilot.post("update_job", **update).json for _ in range(2)] == [expected] * 2
+    assert server.job(job)["finals_accepted"] == 0
+
+
+def test_a_job_report_that_cannot_be_kept_costs_the_whole_update(server, pilot, job):
+    answer = pilot.post("update_job", job_id=job, job_status="finished", meta_data="{}\0").json
+    assert answer["message"] == "Failed to add meta_data"
+    assert answer["data"] == {"StatusCode": 30, "ErrorDiag": "Failed to add meta_data"}
+    assert server.job(job)["finals_accepted"] == 0
+
+
+@pytest.mark.parametrize("name", ["stdout", "pilot_log"])
+def test_texts_kept_apart_are_lost_without_a_word(pilot, job, name):
+    assert pilot.update(job, "running", **{name: "a\0b"}) == "NULL"
+
+
+def test_a_report_with_a_file_of_another_job_fails_the_job(server, pilot, job, report_of):
+    report = json.loads(report_of(server.job(job)))
+    report["other.root"] = next(iter(report.values()))
+    pilot.update(job, "finished", job_output_report=json.dumps(report))
+    assert server.job(job)["verdict"]["reason"] == "pilot produced other.root inconsistently with jobdef"
 
 
 def test_commands(server, pilot, job):

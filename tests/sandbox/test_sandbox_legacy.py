@@ -15,6 +15,7 @@ BODIES = {
     "updateJob": {"jobId": "1", "state": "running"},
     "getStatus": {"ids": "1 2"},
     "updateWorkerPilotStatus": {"workerID": 1, "harvesterID": "h", "status": "started"},
+    "getKeyPair": {"publicKeyName": "sandbox.pub", "privateKeyName": "sandbox.priv"},
 }
 METHODS = pytest.mark.parametrize("method", list(BODIES))
 
@@ -99,3 +100,15 @@ def test_legacy_only_server_does_not_find_v1(tmp_path, pilot_of):
         pilot = pilot_of(sandbox)
         assert pilot.post("acquire_jobs", site_name="SANDBOX").status == 404
         assert send(pilot, "getJob", BODIES["getJob"]).status == 200
+
+
+def test_the_debug_switch_answers_a_bare_text(pilot):
+    reply = send(pilot, "setDebugMode", {"pandaID": 1, "modeOn": "True"})
+    assert (reply.status, reply.text) == (200, "Not found")
+    assert send(pilot, "setDebugMode", {"pandaID": 1}).status == 500
+
+
+def test_a_proxy_is_under_its_legacy_name(pilot):
+    reply = send(pilot, "getProxy", {"role": "r"})
+    assert json.loads(reply.text) == {"StatusCode": 0, "userProxy": "proxy of sandbox, role r\n"}
+    assert send(pilot, "getProxy", {"voms": "r"}).status == 500

@@ -157,6 +157,7 @@ def test_query_values_are_cast(pilot):
 def test_worker_calls(pilot):
     assert pilot.post("update_worker_status", worker_id=1, harvester_id="h", status="started").json["success"]
     assert not pilot.post("update_worker_status", worker_id=1, harvester_id="h", status="running").json["success"]
+    assert not pilot.post("update_worker_status", worker_id="x1", harvester_id="h", status="started").json["success"]
     node = {"site": "s", "host_name": "h", "cpu_model": "c"}
     assert pilot.post("update_worker_node", **node, clock_speed=2000.0, total_memory=1).json["success"]
     assert not pilot.post("update_worker_node", **node, clock_speed=2000).json["success"]

@@ -32,8 +32,11 @@ def configured(tmp_path):
         ("Pilot", "looping_limit_default = 100", lambda s: s.limits.looping_limit_s, 100.0),
         ("Pilot", "local_size_limit_stdout = 100", lambda s: s.limits.stdout_bytes, 100 * 1024),
         ("Pilot", "maximum_output_file_size = 5 GB", lambda s: s.limits.output_file_bytes, 5 * 1024**3),
-        ("Information", "queuedata_url = http://h/{pandaqueue}", lambda s: s.queuedata_url, "http://h/{pandaqueue}"),
-        ("Information", "storages_url = http://h/s", lambda s: s.storagedata_url, "http://h/s"),
+        ("Information", "queuedata_url = https://h/{pandaqueue}", lambda s: s.queuedata_url, "https://h/{pandaqueue}"),
+        ("Information", "storages_url = https://h/s", lambda s: s.storagedata_url, "https://h/s"),
+        ("Pilot", "payload_proxy_from_server = no", lambda s: s.payload_proxy_from_server, False),
+        ("Pilot", "proxy_verification_time = 9", lambda s: s.proxy_check_s, 9.0),
+        ("Token", "download_check = 8", lambda s: s.token_renewal_s, 8.0),
         ("Bulkhead", "beat_s = 2", lambda s: s.tuning.beat_s, 2.0),
         ("Bulkhead", "free_space_bytes = 1 MB", lambda s: s.limits.free_space_bytes, 1024**2),
     ],
@@ -91,6 +94,6 @@ def test_value_from_the_environment(configured):
 
 
 def test_keys_without_effect_are_named_once(configured):
-    (warning,) = configured("[Pilot]\npilotlog = x.txt\n[Rucio]\nurl = http://r/\n").warnings
+    (warning,) = configured("[Pilot]\npilotlog = x.txt\n[Workernode]\nmap = m.json\n").warnings
     assert "Pilot.pilotlog" in warning
-    assert "Rucio.url" in warning
+    assert "Workernode.map" in warning

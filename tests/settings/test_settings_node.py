@@ -4,11 +4,16 @@ import os
 
 import pytest
 
+from jobs.record import JobRecord
+from jobs.states import JobState
 from settings.build import build
 from settings.cpu import cpu_model, cpu_sets
 from settings.node import batch_system, memory_mb, node_name, read
 from settings.server import request_label, server_url
 from settings.settings import VERSION, Settings
+from workflows.updates import update_body
+
+JOB = JobRecord(key="5.1", job_id=5, attempt_nr=1, state=JobState.RUNNING)
 
 EPYC = """\
 processor\t: 0
@@ -65,6 +70,11 @@ def test_cpu_model(text, model):
 )
 def test_case_42_batch_system(variable, name):
     assert batch_system({variable: "7"}) == (name, "7")
+    settings = build(["-q", "Q"], {"GTAG": "u", variable: "slot.7#1"}, "/")
+    for word in ("starting", "running", "finished", "failed"):
+        body = update_body(JOB, None, word, settings, 70.0, 1.0)
+        assert body["pilot_id"] == f"u|{name}|PR|{VERSION}"
+        assert body["batch_id"] == "slot.7#1"
 
 
 def test_batch_order_and_condor_advertisement(tmp_path):

@@ -45,6 +45,7 @@ BUILT = [
     (["--use-realtime-logging"], "use_realtime_logging", True),
     (["--realtime-logging-server", "loki;http://h"], "realtime_logging_server", "loki;http://h"),
     (["--realtime-logname", "x"], "realtime_logname", "x"),
+    (["--pod"], "pod", True),
     (["-b"], "check_cvmfs", False),
     (["--nocvmfs"], "check_cvmfs", False),
     (["--input-dir", "in"], "input_dir", "/launch/in"),
@@ -52,6 +53,8 @@ BUILT = [
     (["--output-dir", "/o"], "output_dir", "/o"),
     (["-t"], "verify_proxy", False),
     (["--noproxyverification"], "verify_proxy", False),
+    (["-u"], "verify_payload_proxy", False),
+    (["--verifypayloadproxy"], "verify_payload_proxy", False),
     (["-y"], "token_renewal", False),
     (["--notokenrenewal"], "token_renewal", False),
     (["--cacert", "p.pem"], "ca_cert", "/launch/p.pem"),
@@ -59,9 +62,9 @@ BUILT = [
     (["--url", "https://h:1"], "url", "https://h:1"),
     (["-p", "1234"], "port", 1234),
     (["--port", "1234"], "port", 1234),
-    (["--queuedata-url", "http://h/q"], "queuedata_url", "http://h/q"),
+    (["--queuedata-url", "https://h/q"], "queuedata_url", "https://h/q"),
     (["--queuedata-url", "q.json"], "queuedata_url", "/launch/q.json"),
-    (["--storagedata-url", "http://h/s"], "storagedata_url", "http://h/s"),
+    (["--storagedata-url", "https://h/s"], "storagedata_url", "https://h/s"),
     (["-k"], "worker_status", False),
     (["--noworkerpilotstatusupdate"], "worker_status", False),
     (["-g", "http://a/, http://b/"], "base_urls", ("http://a/", "http://b/")),
@@ -74,7 +77,8 @@ BUILT = [
     (["--harvester-workerattributes", "f"], "handover", Handover()),
     (["--report-file", "r.json"], "report_file", "/launch/r.json"),
     # a choice other than the default, but nothing to warn of
-    (["--use-rucio-traces", "no"], "warnings", ()),
+    (["--use-rucio-traces", "no"], "use_rucio_traces", False),
+    (["--rucio-host", "r.example.org"], "rucio_host", "r.example.org"),
     (["--leasetime", "3600"], "warnings", ()),
     (["--harvester-submit-mode", "pull"], "warnings", ()),
     (["-r", ""], "warnings", ()),
@@ -94,12 +98,8 @@ UNBUILT = [
     (["--hpc-resource", "titan"], "--hpc-resource"),
     (["--hpc-mode", "jumbojobs"], "--hpc-mode"),
     (["--es-executor-type", "raythena"], "--es-executor-type"),
-    (["--pod"], "--pod"),
-    (["-u"], "--verifypayloadproxy"),
-    (["--verifypayloadproxy"], "--verifypayloadproxy"),
     (["--subscribe-to-msgsvc"], "--subscribe-to-msgsvc"),
     (["--use-https", "no"], "--use-https"),
-    (["--rucio-host", "x"], "--rucio-host"),
     (["--workflow", "stager"], "--workflow"),
     (["--workflow", "eventservice_hpc"], "--workflow"),
 ]
@@ -269,3 +269,30 @@ def test_the_delay_under_load_comes_from_the_environment(environ, found):
 def test_a_load_factor_that_is_none_is_named():
     with pytest.raises(SettingsError, match="PILOT_LOAD_FACTOR"):
         made(PILOT_LOAD_FACTOR="high")
+
+
+_TOKEN = {"OIDC_AUTH_TOKEN": "t", "OIDC_AUTH_ORIGIN": "a:b"}
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("http://panda.example.org:25080", ["--url"]),
+        ("http://192.0.2.7:25080", ["--url"]),
+        ("https://panda.example.org", []),
+        ("panda.example.org", []),
+        ("http://localhost:8080", []),
+        ("http://127.0.0.1:8080", []),
+        ("http://[::1]:8080", []),
+    ],
+)
+def test_a_token_over_plain_http_to_another_host_is_warned_of(url, named):
+    assert [warning.split(":")[0] for warning in made("--url", url, **_TOKEN).warnings] == named
+    assert made("--url", url).warnings == ()
+
+
+@pytest.mark.parametrize("option", ["--queuedata-url", "--storagedata-url"])
+def test_a_description_over_plain_http_from_another_host_is_warned_of(option):
+    (warning,) = made(option, "http://panda.example.org/x").warnings
+    assert warning.startswith(f"{option}: it comes over plain http")
+    assert made(option, "http://127.0.0.1/x").warnings == made(option, "/a/file").warnings == ()

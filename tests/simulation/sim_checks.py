@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sim_feeding import RANGES, REPORT, TAR
+
 from core.actions import EndPayload, Say, Send, StartWorker
 from core.ending import _STOP_GRACE_S
 from core.events import Event, GuardianDied, Heard, SignalArrived, WorkerDied
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from sim_world import World
 
 _FINAL_WORDS = ("finished", "failed")
-_WORDS = ("starting", "running", "transferring")
+_WORDS = ("starting", "running")
 _LEASED_PHASES = (Phase.RUNNING, Phase.STOPPED)
 _MOVE = re.compile(r"job=\d+ (\w+) -> (\w+) \((\w+)\)")
 _SLACK_S = 0.3
@@ -301,6 +303,8 @@ class Checks:
         """A payload is about to be started."""
         job = self.world.server.jobs[int(key.partition(".")[0])]
         staged = f"-{job.job_id}" in {path[path.rfind("-") :] for path in self.world.staged_in}
+        fed = RANGES in self.world.feed(f"{self.world.pilot.main_dir}/.bulkhead/control/{key}").granted
+        require(fed or job.kind != "fed", f"the payload of {key} starts before there are events for it")
         require(staged or job.kind == "bare", f"the payload of {key} starts before its inputs are there")
 
     def task_begins(self, task: Any) -> None:
@@ -324,6 +328,10 @@ class Checks:
         job_id = int(job_dir.rpartition("-")[2])
         key = f"{job_id}.{job_id % 3}"
         return self.world.payload(f"{self.world.pilot.main_dir}/.bulkhead/control/{key}")
+
+    def traced(self, lfn: str) -> None:
+        """Check that a trace is of a transfer that was made."""
+        require(lfn in self.world.moved, f"a trace of {lfn}, which nobody moved")
 
     # ---------------------------------------------------------------- ends
     def left(self, pilot: Pilot) -> None:
@@ -387,6 +395,8 @@ class Checks:
             require(code == 0 and self.known[job.key].error_code == 0, f"{job.key} finished with error {code}")
             well = payload is not None and (payload.ended_well == 1 or self._is_stopped(job.key))
             require(well, f"{job.key} finished without its payload")
+            if job.kind == "fed":
+                self._events_are_stored(job, body)
             if job.kind == "full":
                 out = any(path.endswith(f"-{job.job_id}") for path in self.world.staged_out)
                 require(out, f"{job.key} finished without its outputs")
@@ -395,6 +405,16 @@ class Checks:
             return
         allowed = self.causes.get(job.key, set()) | self.common_causes | self._standing_causes(job)
         require(code in allowed, f"{job.key} failed with {code} {body['pilot_error_diag']}, which nothing caused")
+
+    def _events_are_stored(self, job: Any, body: dict[str, Any]) -> None:
+        control_dir = f"{self.world.pilot.main_dir}/.bulkhead/control/{job.key}"
+        feed, told = self.world.feed(control_dir), body.get("n_events", 0)
+        stored = any(path.endswith(f"-{job.job_id}") for path in self.world.staged_tars)
+        require(stored or TAR in feed.given_up, f"{job.key} finished without its events")
+        require(feed.is_over(REPORT), f"{job.key} finished before its events were told")
+        whole = "pilot_timing" in body  # a report that was refused and reduced tells of none
+        require(not whole or told == int(REPORT in feed.granted), f"{job.key} tells of {told} events")
+        require(len(json.loads(body["job_output_report"])) == 1, f"{job.key} reports more than its log")
 
     def _standing_causes(self, job: Any) -> set[int]:
         causes = {int(ErrorCode.BADJOBDEFINITION)} if job.kind == "broken" else set()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sim_feeding import feed_on, heed
 from sim_payloads import well
 from sim_server import failure
 
@@ -12,13 +13,17 @@ from ipc.schema import (
     SCHEMA_VERSION,
     AcquireJob,
     Assign,
+    Attempt,
+    Attempted,
     Beat,
     Cancel,
     CleanedUp,
     CleanUp,
     Done,
     Failed,
+    FeedEvents,
     FetchQueue,
+    Heed,
     Hello,
     Inspect,
     Inspected,
@@ -35,11 +40,14 @@ from ipc.schema import (
     Pulse,
     Pulsed,
     RunPayload,
+    SendTraces,
     SendUpdate,
     Staged,
     StageIn,
     StageOut,
+    StageTar,
     Stop,
+    TracesSent,
     TransferLog,
     TransferredFile,
     UpdateAnswered,
@@ -52,7 +60,16 @@ if TYPE_CHECKING:
 
 _OWN_FAULTS = (-11, -6, 1)
 _REQUEST_LIMIT_S = 120.0
-_DURATIONS = {PrepareJob: 0.02, StageIn: 3.0, StageOut: 3.0, TransferLog: 2.0, CleanUp: 0.05, Inspect: 25, Pulse: 0}
+_DURATIONS = {
+    PrepareJob: 0.02,
+    StageIn: 3.0,
+    StageOut: 3.0,
+    StageTar: 3.0,
+    TransferLog: 2.0,
+    CleanUp: 0.05,
+    Inspect: 25,
+    Pulse: 0,
+}
 
 
 class Process:
@@ -145,6 +162,8 @@ class Process:
             self.assign(message.lease, message.task)
         elif isinstance(message, Cancel):
             self.cancel(message.lease)
+        elif isinstance(message, Heed):
+            heed(self, message)
         elif isinstance(message, Stop) and not self.world.faults.hit("worker silent"):
             self.world.at(0.01 + self.world.rng.random() * 0.2, self.die, 0)
 
@@ -212,12 +231,16 @@ class Process:
             world.at(world.rng.random() * 2, self.die, world.rng.choice(_OWN_FAULTS))
         elif hit("worker killed"):
             world.at(world.rng.random() * 4, self.die, -9)
-        if self.role == "reporter":
+        if isinstance(task, SendTraces):
+            self._trace(lease, task)
+        elif self.role == "reporter":
             self.calls.append((lease, task))
             if not self.calling:
                 self._next_call()
         elif isinstance(task, RunPayload):
             world.at(0.005, self.do, lambda: self._run(lease, task))
+        elif isinstance(task, FeedEvents):
+            world.at(0.005, self.do, lambda: feed_on(self, lease, task))
         elif isinstance(task, KillPayload):
             self._kill(lease, task)
         elif isinstance(task, Watch):
@@ -225,6 +248,25 @@ class Process:
         else:
             took_s = 0.001 + world.rng.random() * _DURATIONS[type(task)]
             world.at(took_s, self.do, lambda: self._finish(lease, task))
+
+    def _trace(self, lease: str, task: SendTraces) -> None:
+        """Send traces in the lane that is theirs: they may take long, and nothing hangs on them."""
+        world = self.world
+        for attempt in task.attempts:
+            if not attempt.code:
+                world.checks.traced(attempt.lfn)
+        fate = world.rng.random()
+        took_s = 0.05 if fate < 0.7 else world.rng.random() * 40
+        count = len(task.attempts)
+        dropped = TracesSent(sent=0, dropped=count, curl_code=28, note="no answer")
+        answer = TracesSent(sent=count) if fate < 0.8 else dropped
+        world.at(took_s, self.do, lambda: self.end(lease, answer))
+
+    def _tell_attempts(self, lease: str, task: Any) -> None:
+        transfers = (task.transfer,) if isinstance(task, TransferLog) else task.transfers
+        told = [Attempt(lfn=each.lfn, kind=each.kind, copytool="cp", endpoint="", url="") for each in transfers]
+        self.world.moved.update(each.lfn for each in told)
+        self.send(Observed(lease=lease, observation=Attempted(attempts=tuple(told))))
 
     def _finish(self, lease: str, task: Any) -> None:
         """Have done a task of the stager, or the runner's first; its effect stays even if nobody hears of it."""
@@ -239,6 +281,8 @@ class Process:
             self.end(lease, failure(ErrorCode.STAGEOUTFAILED, "it will not work", retry=False))
         else:
             world.did(task)
+            if isinstance(task, (StageIn, StageOut, TransferLog)) and task.traced:
+                self._tell_attempts(lease, task)
             self.end(lease, _result(task))
 
     def _run(self, lease: str, task: RunPayload) -> None:
@@ -255,6 +299,10 @@ class Process:
 
     def payload_over(self, lease: str, result: PayloadEnded | None) -> None:
         """See the payload's end."""
+        task = self.leases.get(lease)
+        if isinstance(task, FeedEvents):
+            feed_on(self, lease, task)
+            return
         if result is None:
             raise AssertionError("a payload is neither over nor running")
         self.end(lease, result)
@@ -346,6 +394,8 @@ def _staged(task: StageIn | StageOut) -> Staged:
 def _result(task: Any) -> Any:
     if isinstance(task, (StageIn, StageOut)):
         return _staged(task)
+    if isinstance(task, StageTar):
+        return Staged(files=(_file(task.transfer),))
     if isinstance(task, TransferLog):
         return LogTransferred(file=_file(task.transfer))
     if isinstance(task, Inspect):

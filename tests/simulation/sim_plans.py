@@ -13,10 +13,14 @@ from errors.exceptions import JobError
 from ipc.schema import (
     CleanUp,
     Copy,
+    EventStore,
+    FeedEvents,
+    FetchProxy,
     PrepareJob,
     RunPayload,
     StageIn,
     StageOut,
+    TraceBasis,
     Transfer,
     TransferLog,
     Variable,
@@ -71,7 +75,7 @@ def queue_text(rng: random.Random) -> str:
 
 
 def definition(job_id: int, kind: str) -> str:
-    """Return the text of a job of a kind: "full", "bare" (no inputs, outputs or log), "broken", "nameless"."""
+    """Return the text of a job of a kind: "full", "fed" with events, "bare" (no files), "broken", "nameless"."""
     fields: dict[str, object] = {"PandaID": job_id, "attemptNr": job_id % 3, "taskID": 7, "kind": kind}
     if kind == "nameless":
         del fields["PandaID"]
@@ -125,7 +129,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
     fields = json.loads(text)
     if fields["kind"] == "broken":
         raise JobError(ErrorCode.BADJOBDEFINITION, "made so")
-    full = fields["kind"] == "full"
+    full, fed = fields["kind"] in ("full", "fed"), fields["kind"] == "fed"
     job_id = fields["PandaID"]
     job_dir = f"{main_dir}/PanDA_Pilot-{job_id}"
     control_dir = f"{main_dir}/.bulkhead/control/{key}"
@@ -141,7 +145,7 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
         is_analysis=job_id % 2 == 0,
         files=(ReportedFile(lfn=out, guid="A"), ReportedFile(lfn=log, guid="B")) if full else (),
         prepare=PrepareJob(job_dir=job_dir, control_dir=control_dir),
-        stage_in=StageIn(job_dir=job_dir, transfers=(transfer(f"in.{key}", "input"),)) if full else None,
+        stage_in=StageIn(job_dir=job_dir, transfers=(transfer(f"in.{key}", "input"),), traced=True) if full else None,
         run=RunPayload(
             job_id=job_id,
             job_dir=job_dir,
@@ -149,7 +153,9 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             command="./payload",
             environment=(Variable(name="A", value="1"),),
         ),
-        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),)) if full else None,
+        stage_out=StageOut(job_dir=job_dir, transfers=(transfer(out, "output"),), traced=True)
+        if full and not fed
+        else None,
         log=TransferLog(
             job_dir=job_dir,
             archive_path=f"{main_dir}/.bulkhead/{log}",
@@ -157,11 +163,41 @@ def cheap_plan(text: str, _hunt: Hunt, settings: Settings, main_dir: str, key: s
             exclude=(),
             extras=(),
             transfer=transfer(log, "log"),
+            traced=True,
         )
         if full
         else None,
         watch=Watch(job_id=job_id, job_dir=job_dir, control_dir=control_dir, wall_limit_s=settings.lifetime_s),
         clean=CleanUp(root=main_dir, paths=(job_dir, control_dir)),
+        proxy=FetchProxy(path=f"{job_dir}/proxy", role="sim", least_s=1.0) if job_id % 4 == 0 else None,
+        traces=TraceBasis(
+            url=f"{_SERVER}/traces/",
+            job_id=job_id,
+            task_id=7,
+            definition_id=1,
+            user="u",
+            queue=QUEUE,
+            node="node1",
+            is_analysis=job_id % 2 == 0,
+            event_version="1+1",
+        ),
+        feed=feed_of(job_id, job_dir, control_dir) if fed else None,
+    )
+
+
+def feed_of(job_id: int, job_dir: str, control_dir: str) -> FeedEvents:
+    """Return the task that feeds a job with events."""
+    store = EventStore(copytool="cp", endpoint="ES", storage_id=9, base="/to/", deterministic=False)
+    return FeedEvents(
+        job_id=job_id,
+        jobset_id=1,
+        task_id=7,
+        job_dir=job_dir,
+        control_dir=control_dir,
+        channel="ipc:///es.sock",
+        core_count=1,
+        stores=(store,),
+        gap_s=60.0,
     )
 
 

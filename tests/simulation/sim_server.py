@@ -10,17 +10,29 @@ from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 from errors.codes import ErrorCode
 from ipc.schema import (
     AcquireJob,
+    AcquireRanges,
+    AskJobStatus,
     CheckIdentity,
     Failed,
+    FetchProxy,
     FetchQueue,
     IdentityChecked,
     JobAcquired,
+    JobStatusTold,
     NoJob,
+    ProxyFetched,
     QueueFetched,
+    RangesAcquired,
+    RangesReported,
+    ReportRanges,
     SendUpdate,
     UpdateAnswered,
 )
 
+#: What the reporter asks.
+Question = (
+    FetchQueue | AcquireJob | AcquireRanges | ReportRanges | SendUpdate | CheckIdentity | FetchProxy | AskJobStatus
+)
 #: What the reporter brings to the supervisor: a result, or a failure (its lease is filled in by the reporter).
 Answer = Any
 
@@ -72,12 +84,20 @@ class Server:
             self.down_until = t + self.faults.rng.choice((2.0, 20.0, 120.0, 400.0))
         return t < self.down_until or self.down_for_good
 
-    def handle(self, task: FetchQueue | AcquireJob | SendUpdate | CheckIdentity) -> Answer:
+    def handle(self, task: Question) -> Answer:
         """Do the work of a request that arrived."""
         if isinstance(task, CheckIdentity):
             return IdentityChecked()
+        if isinstance(task, FetchProxy):
+            return ProxyFetched(present=not self.faults.hit("no proxy to give"))
+        if isinstance(task, AskJobStatus):
+            return self._status(task.job_id)
         if isinstance(task, FetchQueue):
             return self._describe()
+        if isinstance(task, AcquireRanges):
+            return RangesAcquired(ranges="[]" if self.faults.hit("no event ranges") else "[{}]")
+        if isinstance(task, ReportRanges):
+            return RangesReported(results=("stored",))
         if isinstance(task, AcquireJob):
             return self._hand_out()
         if task.call == "update_worker_status":
@@ -103,11 +123,30 @@ class Server:
             return JobAcquired(definition=self.define(1, "nameless"))
         self.left -= 1
         job_id = FIRST_ID + len(self.jobs)
-        kind = "broken" if self.faults.hit("broken definition") else self.faults.rng.choice(("full", "full", "bare"))
+        kind = (
+            "broken"
+            if self.faults.hit("broken definition")
+            else self.faults.rng.choice(("full", "full", "bare", "fed"))
+        )
+        if kind == "fed" and self.define is whole_definition:
+            kind = "full"  # the queue of these runs has no storages
         job = ServerJob(job_id, f"{job_id}.{job_id % 3}", self.define(job_id, kind), kind)
         job.reduced_only = self.faults.hit("full report refused")
         self.jobs[job_id] = self.last_given = job
         return JobAcquired(definition=job.text)
+
+    def _status(self, job_id: int) -> Answer:
+        if self.faults.hit("no word on the job"):
+            return failure(ErrorCode.COMMUNICATIONFAILURE, "the server does not say", retry=False)
+        job = self.jobs[job_id]
+        attempt_nr = job_id % 3
+        if job.bad:
+            return JobStatusTold(status="activated", attempt_nr=attempt_nr + 1)
+        if job.accepted:
+            return JobStatusTold(status=self.faults.rng.choice(("holding", "finished", "")), attempt_nr=attempt_nr)
+        if not job.settled and self.faults.hit("closed by the server"):
+            job.closed = True
+        return JobStatusTold(status="failed" if job.closed else "running", attempt_nr=attempt_nr)
 
     def _update(self, body: dict[str, Any], *, final: bool) -> Answer:
         job = self.jobs[body["job_id"]]

@@ -17,6 +17,7 @@ from typing import Any
 from sim_checks import Checks, SimError
 from sim_crew import Process
 from sim_faults import Tally, make_faults
+from sim_feeding import Feed
 from sim_payloads import Payload, killed, lost, well
 from sim_payloads import failed as failed_payload
 from sim_plans import MAIN_DIR, make_settings, queue_text
@@ -28,7 +29,7 @@ from core.state import Pilot
 from core.step import next_deadline, step
 from errors.exceptions import BulkheadError
 from host.clock import Now
-from ipc.schema import Assign, RunPayload, StageIn, StageOut, TransferLog
+from ipc.schema import Assign, RunPayload, StageIn, StageOut, StageTar, TransferLog
 from jobs.journal import Journal
 from jobs.ledger import Ledger, inherited, reopened
 from supervision.recovery import _merged
@@ -36,6 +37,7 @@ from supervision.recovery import _merged
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1)
 TRAIL = 40
 _WALL = 1.8e9
+_MAX_SUSPENSIONS = 100
 _MAX_PILOTS = 6
 _FAULTY_PILOTS = 3
 _GUARDIAN_BURST = 5
@@ -73,9 +75,13 @@ class World:
         self.doomed_roles: set[str] = set()
         # facts that outlive them
         self.payloads: dict[str, Payload] = {}
+        self.feeds: dict[str, Feed] = {}
+        self.staged_tars: set[str] = set()
         self.not_ended: set[str] = set()
         self.staged_in: set[str] = set()
         self.staged_out: set[str] = set()
+        self.suspensions = 0
+        self.moved: set[str] = set()
         self.poisoned: dict[str, bool] = {}
         self.committed = Ledger()
         self.directory = tempfile.TemporaryDirectory() if journal else None
@@ -319,6 +325,10 @@ class World:
         """Return the facts about a payload."""
         return self.payloads.setdefault(control_dir, Payload(control_dir))
 
+    def feed(self, control_dir: str) -> Feed:
+        """Return what is on disk of the feeding of a payload."""
+        return self.feeds.setdefault(control_dir, Feed())
+
     def start_payload(self, payload: Payload) -> None:
         """Start a payload, which will end one way or another."""
         key = _key_of(payload.control_dir)
@@ -376,6 +386,8 @@ class World:
             self.staged_in.add(task.job_dir)
         elif isinstance(task, StageOut):
             self.staged_out.add(task.job_dir)
+        elif isinstance(task, StageTar):
+            self.staged_tars.add(task.job_dir)
 
     def blame(self, task: Any, code: int) -> None:
         """Note a code that the job of a task may be failed with."""
@@ -400,7 +412,10 @@ class World:
                     self.at(self.settings.tuning.orphan_grace_s, self.end_payload, payload, result)
 
     def _suspend(self) -> None:
-        """Let everything stand still; the clock goes on."""
+        """Let everything stand still; the clock goes on. Not for ever: each time a hung worker is forgiven (P96)."""
+        self.suspensions += 1
+        if self.suspensions > _MAX_SUSPENSIONS:
+            return
         gap_s = self.rng.choice((3.0, 60.0, 7200.0))
         self.t += gap_s
         self.heap = [(at + gap_s, number, act, arguments) for at, number, act, arguments in self.heap]

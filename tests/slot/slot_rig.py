@@ -107,10 +107,18 @@ def make_jobs(sandbox, count: int = 1, **recipe) -> list[dict]:
     return [sandbox.job(job_id)["definition"] for job_id in ids]
 
 
-def start_in(run: PilotRun, folder: Path, *options: str, script: str = "supervisor.py", **tuning: object) -> None:
-    """Start a pilot in a directory of its own, without -a: that directory is its home."""
+def start_in(
+    run: PilotRun,
+    folder: Path,
+    *options: str,
+    script: str = "supervisor.py",
+    within: tuple[str, ...] = (),
+    with_queue: bool = True,
+    **tuning: object,
+) -> None:
+    """Start a pilot in a directory of its own, without -a: that directory is its home; `within` another program."""
     folder.mkdir(exist_ok=True)
-    if not (folder / "queuedata.json").exists():
+    if with_queue and not (folder / "queuedata.json").exists():
         save_queue(run, folder)
 
     def without_base(command: list[str]) -> list[str]:
@@ -119,7 +127,7 @@ def start_in(run: PilotRun, folder: Path, *options: str, script: str = "supervis
             at = words.index(option)
             del words[at : at + 2]
         words[1] = str(ROOT / script)
-        return ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *words]
+        return ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder), *within, *words]
 
     environment = tuning.pop("environment", None)
     run.start(*options, wrap=without_base, environment=environment, **tuning)

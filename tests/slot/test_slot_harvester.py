@@ -53,7 +53,10 @@ def test_cases_55_56_57_a_pushed_job_and_its_files(sandbox, pilot, tmp_path):
     assert list(dump) == [str(definition["PandaID"])]
     _check_dump(dump[str(definition["PandaID"])], 3)
     assert harvester.killed()
-    assert (harvester.point / "kill_worker").exists()
+    # HPC-17: the last files of all, but for the log.
+    times = {path.name: path.stat().st_mtime_ns for path in harvester.point.iterdir() if path.is_file()}
+    others = [at for name, at in times.items() if not name.startswith(("kill_worker", "pilotlog"))]
+    assert min(times["kill_worker"], times["kill_worker.json"]) >= max(others), times
     assert [call for call in pilot_calls(sandbox, since) if call.startswith(("update", "acquire"))] == []
 
 
@@ -72,8 +75,10 @@ def test_many_jobs_one_after_the_other_and_no_dump_is_lost(sandbox, pilot, tmp_p
     )
     for definition in definitions[1:]:
         wait_until(harvester.requested, 20, "no request for a further job")
+        (harvester.point / "jobReport.json").write_text('{"of": "the job before"}')
         harvester.feed(definition)
         wait_until(lambda d=definition: harvester.attributes().get("jobId") == d["PandaID"], 20, "it was not taken")
+        assert not (harvester.point / "jobReport.json").exists()
     assert pilot.wait_exit() == 0
     # Nobody read a dump in between: the one that is there tells of all jobs.
     dump = harvester.take_dump()
@@ -116,6 +121,39 @@ def test_pull_tells_harvester_the_ids(sandbox, pilot, tmp_path):
     assert json.loads((point / "worker_pandaids.json").read_text()) == [job_id]
     assert (point / "worker_heartbeat.json").exists()
     assert (pilot.home / "pandaIDs.out").read_text() == f"{job_id}\n"
+
+
+def test_what_harvester_packs_of_a_killed_worker_holds_no_secret_of_ours(sandbox, pilot, tmp_path):
+    """Its messenger makes a log of all *.log, *.txt, *.xml, *.json and log* files of the access point."""
+    use_mv(sandbox)
+    fields = {"secrets": json.dumps({"KEY": "canary"})}
+    (definition,) = make_jobs(sandbox, transform="work.py", payload={"until": str(pilot.payload_end)}, fields=fields)
+    harvester = Messenger(tmp_path / "point")
+    harvester.feed(definition)
+    start_in(pilot, harvester.point, *_push(harvester.point))
+    wait_until(lambda: harvester.attributes().get("jobStatus") == "running", 20, "no attributes")
+    pilot.kill_all()
+    found = [path for ending in ("*.log", "*.txt", "*.xml", "*.json", "log*") for path in harvester.point.rglob(ending)]
+    telling = [path.name for path in found if path.is_file() and b"canary" in path.read_bytes()]
+    assert telling in ([], ["panda_secrets.json"])  # the payload's own file, which it finds by this name
+
+
+@pytest.mark.parametrize("role", ["stager", "runner", "monitor"])
+def test_hpc_18_the_workers_heartbeat_goes_on_while_another_worker_hangs(sandbox, pilot, tmp_path, role):
+    use_mv(sandbox)
+    (definition,) = make_jobs(sandbox, transform="work.py", payload={"until": str(pilot.payload_end)})
+    harvester = Messenger(tmp_path / "point")
+    harvester.feed(definition)
+    start_in(pilot, harvester.point, *_push(harvester.point), worker_heartbeat_s=0.5)
+    wait_until(lambda: harvester.attributes().get("jobStatus") == "running", 20, "no attributes")
+    beat = harvester.point / "worker_heartbeat.json"
+    pilot.kill(role, signal.SIGSTOP)
+    for _ in range(3):
+        last = beat.stat().st_mtime_ns
+        wait_until(lambda last=last: beat.stat().st_mtime_ns > last, 5, "no heartbeat")
+    pilot.payload_end.touch()
+    assert pilot.wait_exit() == 0
+    assert harvester.attributes()["jobStatus"] == "finished"
 
 
 @pytest.mark.parametrize("role", ["reporter", "supervisor"])

@@ -3,13 +3,7 @@
 import subprocess
 import sys
 
-import pytest
-
-from errors.exceptions import PilotError
-from pilot.api.data import StageInClient
 from pilot.common.errorcodes import ErrorCodes
-from pilot.info import infosys
-from pilot.info.filespec import FileSpec
 from pilot.util import auxiliary
 from tests.chaos.pilotrun import ROOT
 
@@ -24,17 +18,6 @@ def test_exit_codes_lead_back_to_errors():
     assert auxiliary.get_error_code_translation_dictionary()[1386][0] == 83
     assert auxiliary.convert_to_pilot_error_code(83) == 1386
     assert auxiliary.convert_to_pilot_error_code(5) == 5
-
-
-def test_both_forms_of_the_stage_in_calls_are_understood():
-    client = StageInClient(infosys.init("Q", infosys.confinfo, infosys.extinfo), acopytools={"default": ["rucio"]})
-    old = StageInClient(site="Q")
-    file = FileSpec(type="input", scope="s", lfn="f", dataset="d", ddmendpoint="e", guid="g", workdir="/w")
-    assert (file.filetype, file.lfn, file.status_code) == ("input", "f", 0)
-    assert client.transfer([file], use_vp=False, raise_exception=False) == [file]
-    assert file.status_code == 1323
-    with pytest.raises(PilotError):
-        old.transfer([file])
 
 
 def test_importing_starts_nothing_and_needs_no_library():

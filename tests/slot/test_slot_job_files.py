@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,8 +13,10 @@ from errors.exceptions import JobError
 from ipc.schema import AcquireJob
 from jobs.ledger import fingerprint
 from settings.handover import FileNames, Handover
-from slot import job_files
-from slot.job_files import definition_of, take_job
+from slot import job_files, turnover
+from slot.job_files import take_job
+from slot.job_lists import definition_of
+from slot.turnover import Turnover
 
 JOB = {"PandaID": 7, "attemptNr": 1, "transformation": "true"}
 
@@ -86,6 +89,24 @@ def test_a_file_that_is_still_being_written_is_read_again(place):
     timer.join()
 
 
+def test_url_encoded_pairs_that_are_still_being_written_are_not_taken_for_whole(place):
+    """Cut at any place they can be read; Harvester's messenger writes them in several pieces."""
+    text = urlencode({**JOB, "jobPars": "x" * 100})
+    place.file.write_text(text[:30])
+    pieces = iter((text[:50], text[:90], text))
+    writing = threading.Event()
+
+    def write() -> None:
+        for piece in pieces:
+            writing.wait(0.1)
+            place.file.write_text(piece)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert json.loads(place.take())["jobPars"] == "x" * 100
+    writer.join()
+
+
 def test_taking_keeps_copies_and_removes_the_file(place):
     place.file.write_text(json.dumps({"7": JOB}))
     definition = place.take()
@@ -153,11 +174,54 @@ def test_jobs_in_directories_of_their_own(place):
     assert json.loads(place.take())["PandaID"] == 7
 
 
-def test_a_fifo_or_directory_in_the_place_of_a_job_does_not_hang(place):
+def test_h071_a_fifo_or_directory_in_the_place_of_a_job_does_not_hang(place):
     os.mkfifo(place.file)
-    with pytest.raises(OSError, match="regular"):
+    with pytest.raises(JobError, match="regular"):
         place.take()
     place.file.unlink()
     Path(place.file).mkdir()
-    with pytest.raises(OSError, match="regular"):
+    with pytest.raises(JobError, match="regular"):
         place.take()
+    place.file.rmdir()
+    place.file.symlink_to(place.file)
+    with pytest.raises(JobError, match="symbolic links"):
+        place.take()
+
+
+@pytest.fixture
+def shared(place, monkeypatch):
+    """An access point where the job before has said its last word, and who looks after it."""
+    monkeypatch.setattr(turnover, "_ROUND_S", 0.05)
+    place.handover = replace(place.handover, harvester_updates=True)
+    place.attributes = place.point / "worker_attributes.json"
+    place.dump = place.point / "event_status.dump.json"
+    place.attributes.write_text('{"jobStatus": "finished"}')
+    place.dump.write_text("{}")
+    place.turnover = Turnover()
+    return place
+
+
+def _wait_for_a_job(shared):
+    task = AcquireJob(request="{}", number=1)
+    assert take_job(shared.handover, shared.home, task, 0.1, shared.turnover) == ""
+    assert shared.request.exists()
+
+
+def test_attributes_of_the_job_before_go_when_harvester_has_read_them(shared):
+    for _ in range(2):
+        _wait_for_a_job(shared)
+    assert shared.attributes.exists()
+    read = shared.dump.rename(f"{shared.dump}.read")
+    _wait_for_a_job(shared)
+    assert shared.attributes.exists()  # taken, not yet acknowledged
+    read.rename(f"{read}.2026-01-01")
+    _wait_for_a_job(shared)
+    assert not shared.attributes.exists()
+
+
+def test_attributes_stay_when_harvester_may_not_have_read_them(shared):
+    """The dump was taken at once: perhaps in a round that had read the attributes before the last ones came."""
+    shared.dump.unlink()
+    for _ in range(2):
+        _wait_for_a_job(shared)
+    assert shared.attributes.exists()

@@ -107,6 +107,22 @@ def test_the_final_update_tells_of_files_that_are_there(settings, tmp_path):
     assert before == {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "heartbeat.json"}
 
 
+def test_an_upload_to_an_object_store_goes_by_way_of_rucio_and_may_fail(settings, tmp_path):
+    (tmp_path / "log.tgz").write_text("l")
+    report = {"log.tgz": {"fsize": 1, "adler32": "006d006d", "surl": "s3://os:443/b/log.tgz", "endpoint": "OS"}}
+    _send(settings, "log.tgz", job_status="failed", job_output_report=json.dumps(report))
+    host = "rucio://rucio-lb-prod.cern.ch;failureallowed=yes"
+    line = f"log.tgz {host}/objectstores/s3+rucio://os:443/b/log.tgz/OS/write\n"
+    assert (tmp_path / "output.list").read_text() == line
+
+
+def test_the_report_of_the_job_before_is_not_told_as_this_ones(settings, tmp_path):
+    _send(settings, job_status="finished", meta_data="{}")
+    assert (tmp_path / "jobReport.json").exists()
+    _send(settings, job_id=8, job_status="running")
+    assert not (tmp_path / "jobReport.json").exists()
+
+
 @pytest.mark.parametrize("report", ["", "{", "[]", '{"a": 1}', '{"a": {}}'])
 def test_odd_reports_leave_no_dump(settings, tmp_path, report):
     _send(settings, job_status="failed", job_output_report=report)

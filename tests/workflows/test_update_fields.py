@@ -10,6 +10,7 @@ from errors.codes import ErrorCode
 from ipc.schema import CleanUp, Copy, PrepareJob, StageIn, Transfer, Usage, Watch
 from jobs.record import JobRecord, Plan, Stamps
 from jobs.states import JobState
+from sandbox.columns import database_error
 from settings.cpu import cpu_level
 from settings.node import glidein, machine_feature
 from settings.settings import Settings
@@ -140,6 +141,34 @@ def test_lengths():
     assert len(finished(log_extract="x" * 5000)["pilot_log"]) == 1024
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"), [("a\0b", "a\ufffdb"), ("a\udc80b", "a\ufffdb"), ("\ud83d\ude00", "\U0001f600")]
+)
+def test_characters_that_no_database_takes_are_replaced(given, sent):
+    """One of them costs the whole update, each time it is sent (seen on real servers)."""
+    job = replace(JOB, state=JobState.REPORTING, error_code=1, error_diag=given, exe_error_diag=given, job_report=given)
+    seen = body(replace(job, debug=True, debug_text=given, log_extract=given), "failed")
+    names = ("pilot_error_diag", "exe_error_diag", "meta_data", "stdout", "pilot_log")
+    assert [seen[name] for name in names] == [sent] * len(names)
+
+
+def test_what_is_too_wide_or_too_large_for_a_column_is_cut():
+    settings = replace(SETTINGS, scheduler_id="s" * 300, node="n" * 300, cpu_model="c" * 300)
+    usage = replace(USAGE, cores=1e9, **dict.fromkeys(MEMORY, 2**70))
+    job = replace(JOB, state=JobState.REPORTING, error_code=1, exe_error_code=2**40, usage=usage)
+    seen = body(job, "failed", settings)
+    assert database_error(seen) == ""
+    assert [len(seen[name]) for name in ("scheduler_id", "node", "cpu_consumption_unit")] == [128] * 3
+    assert seen["exe_error_code"] == 2**31 - 1
+    assert seen["max_rss"] == 2**63 - 1
+
+
+def test_a_job_keeps_the_batch_id_of_the_slot_that_took_it():
+    """The server ends a job whose batch id changes; a later pilot may finish it in another slot."""
+    assert body(replace(JOB, batch_id="first"))["batch_id"] == "first"
+    assert body(JOB)["batch_id"] == "7"
+
+
 def test_case_43_no_batch_system():
     seen = body(settings=replace(SETTINGS, batch_type="", batch_id=""))
     assert seen["pilot_id"].count("|") == 2
@@ -159,6 +188,8 @@ def test_case_40_metrics_are_cut_between_pairs():
     assert len(cut) <= 500
     assert text.startswith(cut + " ")
     assert cut_pairs("a" * 249 + " " + "b" * 250) == "a" * 249 + " " + "b" * 250
+    seen = body(replace(JOB, usage=replace(USAGE, gpu_name="x" * 600, n_gpu=2)))["job_metrics"]
+    assert seen == "actualCoreCount=3 hs06=40.00 readbyterate=0.50"
 
 
 def test_case_41_gpus_go_into_the_metrics():
@@ -170,7 +201,8 @@ def test_case_41_gpus_go_into_the_metrics():
 def test_all_metrics():
     usage = replace(USAGE, fitted=True, leak=0.5, chi2=0.25, intersect=100.0, event_number=77, tot_rbytes=1500)
     job = replace(JOB, usage=usage, job_report=json.dumps(REPORT))
-    assert job_metrics(job, PLAN, SETTINGS, final=True).split() == [
+    plan = replace(PLAN, scheduler_ip="10.0.0.1", session_ip="10.0.0.2")
+    assert job_metrics(job, plan, SETTINGS, final=True).split() == [
         "actualCoreCount=3",
         "nEvents=50",
         "nEventsW=40",
@@ -183,9 +215,24 @@ def test_all_metrics():
         "chi2=0.2500",
         "intersect=100.0",
         "eventnumber=77",
+        "schedulerIP=10.0.0.1",
+        "sessionIP=10.0.0.2",
         "readbyterate=1.50",
     ]
     assert "workDirSize" not in job_metrics(job, PLAN, SETTINGS, final=False)
+
+
+def test_metrics_where_there_is_no_report_and_a_largest_size():
+    usage = replace(USAGE, cores_now=7.6, max_work_dir_bytes=5000, events_read=9)
+    job = replace(JOB, usage=usage, events_read=5, events_written=4)
+    plan = replace(PLAN, scheduler_ip="10.0.0.1")
+    seen = job_metrics(job, plan, SETTINGS, final=True).split()
+    assert seen[:4] == ["actualCoreCount=8", "nEvents=5", "nEventsW=4", "workDirSize=5000"]
+    assert not [pair for pair in seen if "IP=" in pair], "the session is told with both addresses or not at all"
+    assert body(job)["n_events"] == 5
+    assert body(job)["mean_core_count"] == 3
+    idle = replace(JOB, usage=replace(USAGE, cores_now=0.0))
+    assert job_metrics(idle, PLAN, SETTINGS, final=False).split()[0] == "actualCoreCount=1"
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", '{"resource": 3}', '{"files": {"output": [1, {"subFiles": 3}]}}'])

@@ -21,7 +21,7 @@ class MonitorDuty:
         self._desk = desk
         self._settings = settings
         self._watches: dict[str, Watching] = {}
-        self._streams = Streams(settings.ca_path)
+        self._streams = Streams(settings.ca_path or dict(settings.environment).get("X509_CERT_DIR", ""))
         self._looks: dict[str, Inspecting] = {}
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
@@ -38,6 +38,7 @@ class MonitorDuty:
             self._desk.failed(lease, ErrorCode.INTERNALPILOTPROBLEM, f"not a monitor's task: {type(task).__name__}")
 
     def _look(self, lease: str, task: Inspect, moment: Now) -> None:
+        self._streams.wake(task, moment)
         try:
             self._looks[lease] = Inspecting(lease, task, self._desk, moment)
         except OSError as error:

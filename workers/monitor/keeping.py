@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from host.files import read_bounded
 from workers.monitor.fit import Fit
@@ -20,7 +21,7 @@ def keep(control_dir: Path, state: State) -> None:
     """
     record: dict[str, object] = {"cpu_s": state.cpu_s, "wall_s": state.wall_s, "silence_s": state.silence_s}
     record.update((kind, asdict(getattr(state, kind))) for kind in MEMORY_KINDS)
-    record.update(io=state.io, fit=asdict(state.fit))
+    record.update(io=state.io, fit=asdict(state.fit), max_size_bytes=state.max_size_bytes)
     temporary = control_dir / f".{_NAME}.{os.getpid()}"
     temporary.write_text(json.dumps(record), encoding="ascii")
     temporary.replace(control_dir / _NAME)
@@ -40,10 +41,16 @@ def recall(control_dir: Path, state: State) -> State:
             vmem=Memory(**record["vmem"]),
             swap=Memory(**record["swap"]),
             io=_io(record.get("io")),
-            fit=Fit(**record.get("fit", {})),
+            max_size_bytes=int(record.get("max_size_bytes", 0)),
+            fit=_fit(record.get("fit", {})),
         )
     except (ValueError, TypeError, KeyError):
         return state
+
+
+def _fit(found: dict[str, Any]) -> Fit:
+    """Return the fit that was kept; JSON made lists of its points."""
+    return Fit(**{**found, "held": tuple((float(x), float(y)) for x, y in found.get("held", ()))})
 
 
 def _io(found: object) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ from typing import Any
 from host.files import read_bounded
 from host.kernel import clear_mask, die_with_parent
 from host.processes import Identity, is_alive
+from jobs.names import SECRET_FILES
+from jobs.steps import main_dirs
 
 LIMIT_CHARS = 2048
 #: Its name is none of those that the log leaves out.
@@ -26,8 +28,8 @@ _ENTRIES = 50_000
 _PEEK_BYTES = 1024
 _MATCHES = 200
 #: The pilot's own files, which say nothing of the payload.
-_NOT_PAYLOAD = ("pilotlog", "memory_monitor", "panda_secrets", "job_definition", "pandaJob", "pilot_heartbeat")
-_SECRETS = "panda_secrets.json"
+_OWN = ("pilotlog", "memory_monitor", "job_definition", "pandaJob", "pilot_heartbeat")
+_NOT_PAYLOAD = (*_OWN, *SECRET_FILES)
 _TOOLS = frozenset({"ls", "du", "ps"})
 
 
@@ -79,7 +81,8 @@ def gdb_line(control_dir: Path) -> list[str]:
     Raises:
         RefusedError: there is no payload.
     """
-    mark = json.loads(read_bounded(control_dir / "payload.json", 4096) or "{}")
+    newest_place = (control_dir, *main_dirs(control_dir))[-1]
+    mark = json.loads(read_bounded(newest_place / "payload.json", 4096) or "{}")
     pid = int(mark.get("pid", 0))
     if not pid or not is_alive(Identity(pid=pid, start_ticks=mark["start_ticks"], boot_id=mark["boot_id"])):
         raise RefusedError("there is no payload")
@@ -113,8 +116,10 @@ def _matches(top: Path, pattern: str) -> list[Path]:
     root = top.resolve()
     for path in paths:
         real = path.resolve()
-        if not real.is_relative_to(root) or real.name == _SECRETS:
-            raise RefusedError(f"{pattern} leads out of the job directory" if real.name != _SECRETS else "not shown")
+        if not real.is_relative_to(root):
+            raise RefusedError(f"{pattern} leads out of the job directory")
+        if real.name in SECRET_FILES:
+            raise RefusedError("not shown")
     here = [path for path in paths if path.exists()]
     if not here:
         raise RefusedError(f"{pattern}: no such file")

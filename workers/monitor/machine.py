@@ -27,6 +27,7 @@ class TreeSample:
     """What the payload's processes use in one moment; memory in kB, -1 where it was not read.
 
     `io_bytes` is what went through any call, `io` the four figures of IO_KINDS, () when they were not read.
+    `another`: the first sample of a process that follows one that was seen; its totals begin anew.
     """
 
     age_s: float
@@ -38,6 +39,7 @@ class TreeSample:
     rss_kb: int = -1
     vmem_kb: int = -1
     swap_kb: int = -1
+    another: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class State:
 
     until_boot_s: float = 0.0
     cpu_s: float = 0.0
+    cores_now: float = -1.0
     tree_cpu_s: float = -1.0
     io_bytes: int = -1
     io: tuple[int, ...] = ()
@@ -115,6 +118,7 @@ class State:
     silence_s: float = 0.0
     seen: tuple[object, ...] = ()
     size_bytes: int = 0
+    max_size_bytes: int = 0
     free_disk_bytes: int = 0
     passed: frozenset[str] = frozenset()
     told: Usage | None = None
@@ -126,6 +130,7 @@ def absorb(state: State, sample: Sample) -> State:
     state = replace(
         state,
         size_bytes=sample.directory.size_bytes,
+        max_size_bytes=max(state.max_size_bytes, sample.directory.size_bytes),
         free_disk_bytes=max(0, sample.free_disk_bytes),
         own=sample.own,
     )
@@ -133,6 +138,8 @@ def absorb(state: State, sample: Sample) -> State:
     tree = sample.tree
     if tree is None:
         return replace(state, silence_s=0.0, seen=seen, processes=0, tree_cpu_s=-1.0, io_bytes=-1, tree_io=())
+    if tree.another:
+        state = replace(state, tree_cpu_s=0.0, io_bytes=0, tree_io=(0,) * len(IO_KINDS))
     # The sum over the tree falls when a process goes without being waited for; what it used stays counted.
     known = state.tree_cpu_s >= 0
     used_s = max(0.0, tree.cpu_s - state.tree_cpu_s) if known else max(0.0, tree.cpu_s - state.cpu_s)
@@ -144,6 +151,7 @@ def absorb(state: State, sample: Sample) -> State:
     return replace(
         state,
         cpu_s=state.cpu_s + used_s,
+        cores_now=used_s / dt_s if known else state.cores_now,
         tree_cpu_s=tree.cpu_s,
         io_bytes=tree.io_bytes,
         io=_grown(state, tree.io),
@@ -176,6 +184,7 @@ def usage(state: State) -> Usage:
     return state.own.over(Usage(
         cpu_time_s=int(state.cpu_s),
         cores=round(state.cpu_s / state.wall_s, 2) if state.wall_s > 0 else 0.0,
+        cores_now=round(state.cores_now, 2),
         processes=state.processes,
         max_pss_kb=state.pss.peak_kb,
         avg_pss_kb=state.pss.average_kb,
@@ -186,6 +195,7 @@ def usage(state: State) -> Usage:
         max_swap_kb=state.swap.peak_kb,
         avg_swap_kb=state.swap.average_kb,
         work_dir_bytes=state.size_bytes,
+        max_work_dir_bytes=state.max_size_bytes,
         free_disk_bytes=state.free_disk_bytes,
         wall_time_s=round(state.wall_s, 1),
         silence_s=round(state.silence_s, 1),

@@ -35,17 +35,28 @@ def read_identity(path: Path) -> Identity | None:
 class Tree:
     """The processes of one payload. Strangers are looked at once and then left out, so a busy node costs little."""
 
-    def __init__(self, payload: Identity, shim: Identity | None) -> None:
-        """Take the two roots: daemons of the payload come home to the shim."""
+    def __init__(
+        self, payload: Identity, shim: Identity | None, since_ticks: int | None = None, *, another: bool = False
+    ) -> None:
+        """Take the two roots: daemons of the payload come home to the shim.
+
+        Args:
+            payload: its first process.
+            shim: its launcher.
+            since_ticks: the start of the first of the job's processes, where there were others before.
+            another: one of them was seen: what this one uses comes on top of that.
+        """
         self.payload = payload
+        self._since_ticks = payload.start_ticks if since_ticks is None else since_ticks
+        self._another = another
         self._shim = shim
         self._strangers: set[str] = set()
         self._looks = 0
 
     @property
     def age_s(self) -> float:
-        """Seconds since the payload's start."""
-        return max(0.0, boot_s() - self.payload.start_ticks / _TICKS)
+        """Seconds since the start of the payload, or of the first of the job's processes."""
+        return max(0.0, boot_s() - self._since_ticks / _TICKS)
 
     def sample(self, *, with_pss: bool) -> TreeSample | None:
         """Return what the tree uses now, None when the payload is over. PSS is what costs: it may be left out."""
@@ -58,6 +69,7 @@ class Tree:
         memory = [_memory(row.pid, with_pss=with_pss) for row in own]
         flow = [_io(row.pid) for row in own]
         io = tuple(sum(column) for column in zip(*flow, strict=True))
+        another, self._another = self._another, False
         pss, rss, vmem, swap = (sum(column) for column in zip(*memory, strict=True)) if memory else (0, 0, 0, 0)
         return TreeSample(
             age_s=self.age_s,
@@ -70,6 +82,7 @@ class Tree:
             rss_kb=rss,
             vmem_kb=vmem,
             swap_kb=swap,
+            another=another,
         )
 
     def _rows(self) -> list[ProcessRow]:

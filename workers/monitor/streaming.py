@@ -9,14 +9,16 @@ import contextlib
 import json
 import logging
 import os
-import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from errors.redaction import redact
 from host.clock import Now
 from host.files import read_bounded
-from ipc.schema import LogStream, Watch
-from workers.monitor.redaction import redact
+from ipc.schema import Inspect, LogStream, Watch
+from workers.monitor.followed import Followed
 
 _log = logging.getLogger("monitor")
 
@@ -27,30 +29,38 @@ BEHIND_BYTES = 8 * 1024 * 1024
 #: After the payload's end the rest is sent in haste, for so long at most.
 FINISH_S = 10.0
 _HASTE_S = 0.2
+#: A batch that is under way for longer is given up, and sent again.
+STUCK_S = 60.0
 _NAME = "realtime.json"
+#: Looks of the debug mode that make lines be sent: the newest file's tail, and one that was asked for.
+_WAKING = ("newest", "tail")
 
 
 class Stream:
-    """One file and its server; `next_at` is when (monotonic) there is something to do."""
+    """One file and its server; `next_at` is when (monotonic) there is something to do, `note` says how far it is."""
 
-    def __init__(self, task: Watch, stream: LogStream, ca_path: str, moment: Now) -> None:
+    def __init__(self, task: Watch, stream: LogStream, ca_path: str, moment: Now, number: int = 0) -> None:
         from workers.monitor.pushing import Pusher  # noqa: PLC0415 - most monitors need no HTTP
 
         self.next_at = moment.mono + stream.period_s
         self._stream = stream
         self._job_id = task.job_id
-        self._path = Path(task.job_dir) / stream.file
-        self._note = Path(task.control_dir) / _NAME
+        self._file = Followed(Path(task.job_dir), stream.file, stream.fallback, stream.patience_s)
+        self.note = Path(task.control_dir) / (f"realtime.{number}.json" if number else _NAME)
         self._pusher = Pusher(stream, ca_path)
         self._descriptor = -1
-        self._taken = _noted(self._note)
+        self._noted = _noted(self.note)
+        self._taken = 0
         self._under_way = 0
+        self._sent_at = 0.0
         self._give_up_at = 0.0
         self._trouble = ""
 
     def act(self, moment: Now) -> bool:
         """Take the outcome of the batch before, send the next one; False when nothing is left to do."""
         self._hear()
+        if self._pusher.busy and moment.mono - self._sent_at > STUCK_S:
+            self._pusher.give_up()
         finishing = self._give_up_at > 0
         if not self._pusher.busy and not self._send(moment) and finishing:
             return False
@@ -61,7 +71,7 @@ class Stream:
 
     def finish(self, moment: Now) -> None:
         """Send the rest, within a few seconds; the file may be removed meanwhile."""
-        self._open()
+        self._open(moment, at_once=True)
         self._give_up_at = moment.mono + FINISH_S
         self.next_at = moment.mono
 
@@ -82,30 +92,27 @@ class Stream:
         if not trouble:
             self._taken = self._under_way
             with contextlib.suppress(OSError):
-                self._note.write_text(json.dumps({"taken": self._taken}), encoding="ascii")
+                self.note.write_text(json.dumps({"taken": self._taken, "file": str(self._file.path)}))
 
     def _send(self, moment: Now) -> bool:
         """Hand the next batch to the pusher; False when there is none, or its server does not take any at the end."""
-        if not self._open() or (self._trouble and self._give_up_at):
+        if not self._open(moment) or (self._trouble and self._give_up_at):
             return False
         lines, self._under_way = read_lines(self._descriptor, self._taken, whole=self._give_up_at == 0)
         if not lines:
             self._taken = self._under_way
             return False
+        self._sent_at = moment.mono
         self._pusher.send([redact(line) for line in lines], moment.wall)
         return True
 
-    def _open(self) -> bool:
+    def _open(self, moment: Now, *, at_once: bool = False) -> bool:
         if self._descriptor < 0:
-            try:
-                descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
-                return False
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                return False
-            self._descriptor = descriptor
-        return True
+            self._descriptor = self._file.open(moment.mono, at_once=at_once)
+            # What was noted of another file says nothing of this one.
+            same = self._noted.get("file", str(self._file.path)) == str(self._file.path)
+            self._taken = int(self._noted.get("taken", 0)) if same else 0
+        return self._descriptor >= 0
 
 
 def read_lines(descriptor: int, taken: int, *, whole: bool) -> tuple[list[str], int]:
@@ -131,11 +138,13 @@ def read_lines(descriptor: int, taken: int, *, whole: bool) -> tuple[list[str], 
     return lines, taken + len(data)
 
 
-def _noted(path: Path) -> int:
+def _noted(path: Path) -> dict[str, Any]:
+    """Return what a monitor before noted: how far it was taken, and of which file; {} for nothing."""
     try:
-        return max(0, int(json.loads(read_bounded(path, 4096) or '{"taken": 0}')["taken"]))
+        found = json.loads(read_bounded(path, 8192) or "{}")
+        return {"taken": max(0, int(found["taken"])), **({"file": found["file"]} if "file" in found else {})}
     except (ValueError, TypeError, KeyError):
-        return 0
+        return {}
 
 
 class Streams:
@@ -143,26 +152,55 @@ class Streams:
 
     def __init__(self, ca_path: str) -> None:
         self._ca_path = ca_path
-        self._streams: dict[str, Stream] = {}
+        self._dormant: dict[str, Watch] = {}
+        self._streams: dict[str, list[Stream]] = {}
 
     def begin(self, lease: str, task: Watch, moment: Now) -> None:
-        """Follow the file of a Watch, if it names one."""
-        if task.stream is not None:
-            self._streams[lease] = Stream(task, task.stream, self._ca_path, moment)
+        """Follow the files of a Watch, if it names any; dormant ones wait to be woken, if they are not followed yet."""
+        if task.stream is None:
+            return
+        streams = (task.stream, *(replace(task.stream, file=name, fallback="") for name in task.stream.more_files))
+        new = [Stream(task, stream, self._ca_path, moment, number) for number, stream in enumerate(streams)]
+        notes = {stream.note for stream in new}
+        others = [other for other, old in self._streams.items() if notes & {stream.note for stream in old}]
+        if task.stream.dormant and not others:
+            self._dormant[lease] = task
+            return
+        for other in others:
+            # The same files with other secrets: what is left of them is the new one's.
+            for stream in self._streams.pop(other):
+                stream.close()
+        self._streams[lease] = new
+
+    def wake(self, look: Inspect, moment: Now) -> None:
+        """Begin the dormant stream of the job that is looked into; a tail's own file is the one to follow."""
+        verb, *arguments = look.words
+        for lease, task in list(self._dormant.items()):
+            if task.job_dir != look.job_dir or verb not in _WAKING or task.stream is None:
+                continue
+            del self._dormant[lease]
+            stream = replace(task.stream, dormant=False)
+            if verb == "tail":
+                stream = replace(stream, file=arguments[-1], fallback=stream.fallback or stream.file)
+            self.begin(lease, replace(task, stream=stream), moment)
 
     def finish(self, lease: str, moment: Now) -> None:
-        """Send the rest of a stream, then forget it."""
-        if lease in self._streams:
-            self._streams[lease].finish(moment)
-            self.tick(moment)
+        """Send the rest of the streams of a Watch, then forget them."""
+        self._dormant.pop(lease, None)
+        for stream in self._streams.get(lease, ()):
+            stream.finish(moment)
+        self.tick(moment)
 
     def tick(self, moment: Now) -> None:
         """Do what is due."""
-        for lease, stream in list(self._streams.items()):
-            if moment.mono >= stream.next_at and not stream.act(moment):
-                stream.close()
+        for lease, streams in list(self._streams.items()):
+            for stream in list(streams):
+                if moment.mono >= stream.next_at and not stream.act(moment):
+                    stream.close()
+                    streams.remove(stream)
+            if not streams:
                 del self._streams[lease]
 
     def next_times(self) -> Iterator[float]:
         """Yield when something is due."""
-        return (stream.next_at for stream in self._streams.values())
+        return (stream.next_at for streams in self._streams.values() for stream in streams)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from host.clock import Now
 from ipc.schema import Watch
+from jobs.steps import main_dirs
 from workers.monitor.keeping import keep, recall
 from workers.monitor.machine import Sample, State, TreeSample, absorb, passed_limits, to_tell
 from workers.monitor.sampling import Directory, Tree, boot_s, free_disk_bytes, outputs, read_identity
@@ -48,6 +49,7 @@ class Watching:
         self._job_dir = Path(task.job_dir)
         self._control_dir = Path(task.control_dir)
         self._tree: Tree | None = None
+        self._place: Path | None = None
         self._tree_samples = 0
         self._directory = Directory(self._job_dir)
         # The end of the slot is turned into the clock that nobody can set (P97).
@@ -128,11 +130,9 @@ class Watching:
             Path(self._task.kill_file).unlink()
 
     def _sample_tree(self, moment: Now) -> TreeSample | None:
+        self._find_tree()
         if self._tree is None:
-            payload = read_identity(self._control_dir / "payload.json")
-            if payload is None:
-                return None
-            self._tree = Tree(payload, read_identity(self._control_dir / "shim.json"))
+            return None
         with_pss = self._is_fresh or moment.mono >= self._pss_at
         began = time.thread_time()
         sample = self._tree.sample(with_pss=with_pss)
@@ -142,6 +142,18 @@ class Watching:
             self._pss_cost_s = time.thread_time() - began
             self._pss_at = moment.mono + min(self._pss_cost_s / SHARE, SLOWEST_S)
         return sample
+
+    def _find_tree(self) -> None:
+        """Take the newest process of the job for its payload; a job may have several, one after the other."""
+        places = main_dirs(self._control_dir)
+        if not places or places[-1] == self._place:
+            return
+        payload, first = (read_identity(path / "payload.json") for path in (places[-1], places[0]))
+        if payload is None:
+            return
+        self._place = places[-1]
+        since_ticks = (first or payload).start_ticks
+        self._tree = Tree(payload, read_identity(places[-1] / "shim.json"), since_ticks, another=self._tree is not None)
 
     @property
     def _is_fresh(self) -> bool:

@@ -1,5 +1,6 @@
 """What both dialects read alike in an answer: status, StatusCode, command, and what is no answer at all. Pure."""
 
+import json
 import re
 from typing import Any
 
@@ -15,6 +16,7 @@ _PERMANENT_TEXTS = re.compile(rb"unexpected keyword argument|missing a required 
 _UNKNOWN_METHOD = re.compile(rb"method \S{1,80} is forbidden")
 _REFUSED_PERSON = re.compile(rb"authentication failed|is banned", re.IGNORECASE)
 _MAX_COMMAND = 1024
+_MAX_SECRETS = 64 * 1024
 
 
 def status_code(data: dict[str, Any]) -> int | None:
@@ -33,6 +35,23 @@ def command_of(data: dict[str, Any]) -> str:
     if not isinstance(command, str) or command.strip().upper() in {"NULL", "NONE"} or len(command) > _MAX_COMMAND:
         return ""
     return command.strip()
+
+
+def pilot_secrets_of(data: dict[str, Any]) -> str:
+    """Return the pilot's secrets in an answer as JSON text of an object of texts, "" for none or for what is no such.
+
+    They come as an object, or as the text of one; they are never quoted in an error or a log line.
+    """
+    value = data.get("pilotSecrets")
+    if isinstance(value, str) and len(value) <= _MAX_SECRETS:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return ""
+    if not isinstance(value, dict) or not all(isinstance(item, str | int) for item in value.values()):
+        return ""
+    text = json.dumps({name: str(item) for name, item in value.items()})
+    return text if len(text) <= _MAX_SECRETS else ""
 
 
 def refused_by_status(answer: Answer) -> Failure:

@@ -42,7 +42,7 @@ def get_key_pair(settings: Settings, public_name: str, private_name: str, *, dia
     return make(settings, dialect, "creds/get_key_pair", arguments, _key_pair)
 
 
-def get_user_secrets(settings: Settings, keys: Sequence[str]) -> Call[dict[str, Any]]:
+def get_user_secrets(settings: Settings, keys: Sequence[str]) -> Call[dict[str, str]]:
     """Return the call (v1 only) that brings the caller's own secrets with these names."""
     return make(settings, "v1", "creds/get_user_secrets", {"keys": tuple(keys)}, _secrets)
 
@@ -67,8 +67,8 @@ def _key_pair(content: Any) -> KeyPair:
     )
 
 
-def _secrets(content: Any) -> dict[str, Any]:
+def _secrets(content: Any) -> dict[str, str]:
     found = nested(content) if content is not None else {}
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise UnreadableError("no object of secrets")
     return found

@@ -77,8 +77,11 @@ def update_ranges(
 
 
 def get_range_statuses(settings: Settings, jobs: Mapping[int, int]) -> Call[dict[str, dict[str, Any]]]:
-    """Return the call (v1 only) that brings the states of the ranges of jobs, given as PandaID -> task id."""
-    pairs = json.dumps([{"job_id": job_id, "task_id": task_id} for job_id, task_id in jobs.items()])
+    """Return the call (v1 only) that brings the states of the ranges of jobs, given as PandaID -> task id.
+
+    The server's description says `job_id`, its code (up to release 1.0) reads `panda_id`: each pair has both.
+    """
+    pairs = json.dumps([{"job_id": key, "panda_id": key, "task_id": task_id} for key, task_id in jobs.items()])
     return make(settings, "v1", "event/get_event_range_statuses", {"job_task_ids": pairs}, _statuses)
 
 

@@ -77,6 +77,12 @@ def set_debug_mode(settings: Settings, job_id: int, *, on: bool, dialect: str = 
     return Call(made.request, _read_debug_legacy if dialect == "legacy" else _read_debug_v1)
 
 
+def read_debug_switch(dialect: str, reply: Reply) -> UpdateAnswered | Failure:
+    """Return how the debug switch was taken, as an outbox wants it; one that was refused is not sent again."""
+    switched = _read_debug_legacy(reply) if dialect == "legacy" else _read_debug_v1(reply)
+    return switched if isinstance(switched, Failure) else UpdateAnswered(stored=True)
+
+
 def _nothing(_content: Any) -> Any:
     """Stand for a reader that is replaced."""
 
@@ -133,15 +139,20 @@ def _read_bulk_legacy(reply: Reply) -> tuple[UpdateAnswered | Failure, ...] | Fa
         return garbage("no pair of success and answers")
     if not found[0]:
         return Failure(text=f"the server answers: {quote(found[1])}", retry=True)
-    try:
-        answers = objects(found[1], "answers")
-    except UnreadableError as error:
-        return garbage(str(error))
-    return tuple(_single(dialect_legacy.read_update(_as_answer(answer))) for answer in answers)
+    if not isinstance(found[1], list):
+        return garbage("no list of answers")
+    return tuple(_single(dialect_legacy.read_update(_as_answer(answer))) for answer in found[1])
 
 
-def _as_answer(value: dict[str, Any]) -> Answer:
-    return Answer(body=json.dumps(value).encode())
+def _as_answer(value: Any) -> Answer:
+    """Return one of the answers as it would come alone.
+
+    The server puts each in as {"type": "json", "content": <JSON text>}, and as url-encoded text where JSON was not
+    asked for (seen on release 0.8.1).
+    """
+    inner = value.get("content", value) if isinstance(value, dict) else value
+    text = inner if isinstance(inner, str) else json.dumps(inner)
+    return Answer(body=text.encode("utf-8", "replace"))
 
 
 def _single(outcome: Any) -> UpdateAnswered | Failure:
@@ -184,7 +195,10 @@ def _read_debug_v1(reply: Reply) -> bool | Failure:
 def _read_debug_legacy(reply: Reply) -> bool | Failure:
     if isinstance(reply, Lost) or reply.status != 200:
         return _refused(reply)
-    return _switched(reply.body[:400].decode("utf-8", "replace").strip().strip('"'))
+    text = reply.body[:400].decode("utf-8", "replace").strip().strip('"')
+    if not text or text.startswith("<"):
+        return garbage("an HTML or XML page" if text else "an empty body")
+    return _switched(text)
 
 
 def _switched(message: Any) -> bool | Failure:

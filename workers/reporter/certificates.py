@@ -27,6 +27,22 @@ _AC_VALIDITY = re.compile(rb"\x18\x0f\d{14}Z\x18\x0f(\d{14})Z")
 _LIMITED = "limited proxy"
 
 
+def holds_certificate(text: str) -> bool:
+    """Tell whether a text has a PEM certificate in it, whatever that is worth."""
+    return len(text) <= _MAX_BYTES and _BLOCK.search(text) is not None
+
+
+def text_ends(text: str) -> Ends:
+    """Return what can be known of a proxy that is in no file yet; without `cryptography` that is nothing."""
+    blocks = _BLOCK.findall(text[:_MAX_BYTES])[:_MAX_CHAIN]
+    try:
+        return _by_library(blocks) if blocks else Ends(kind=NOTHING)
+    except ImportError:
+        return Ends(kind=CERTIFICATE)
+    except ValueError:
+        return Ends(kind=NOTHING)
+
+
 def certificate_ends(path: str) -> Ends:
     """Return what can be known of the proxy file; it blocks for some milliseconds, with a tool for up to 10 s."""
     text = read_bounded(Path(path).resolve(), _MAX_BYTES)

@@ -19,6 +19,7 @@ from workers.reporter.answers import (
     RETRYABLE_CODES,
     command_of,
     garbage,
+    pilot_secrets_of,
     refused_by_status,
     status_code,
 )
@@ -92,7 +93,8 @@ def read_update(reply: Reply) -> Outcome:
     if isinstance(opened, Failure):
         return opened
     fields, refusal = opened
-    return refusal or UpdateAnswered(stored=True, command=command_of(fields))
+    secrets = pilot_secrets_of({"pilotSecrets": nested(fields.get("pilotSecrets"))})
+    return refusal or UpdateAnswered(stored=True, command=command_of(fields), pilot_secrets=secrets)
 
 
 def open_answer(reply: Reply) -> tuple[dict[str, Any], Failure | None] | Failure:

@@ -15,6 +15,7 @@ from workers.reporter.answers import (
     RETRYABLE_CODES,
     command_of,
     garbage,
+    pilot_secrets_of,
     refused_by_status,
     status_code,
 )
@@ -25,7 +26,7 @@ from workers.reporter.quoting import quote
 _CALL = re.compile(r"(?:(?P<module>[a-z]+)/)?(?P<method>[a-z_]+)", re.ASCII)
 _PERMANENT_MESSAGES = re.compile(
     r"Argument error|Type error|SSL secure connection|\brole\b|expecting (?:POST|GET)"
-    r"|Invalid job|not allowed|forbidden",
+    r"|Invalid job|not allowed|forbidden|\bauthorized\b|token key is (?:invalid|missing)|since .* ?is missing on ",
     re.IGNORECASE,
 )
 #: A definition crosses the bus as text in JSON: twice its size at worst, below the bus's 64 MiB.
@@ -110,7 +111,8 @@ def read_update(reply: Reply) -> Outcome:
     message, data, refusal = opened
     if refusal is not None:
         return refusal
-    return UpdateAnswered(stored=True, command=command_of(data), message=message)
+    secrets = pilot_secrets_of(data)
+    return UpdateAnswered(stored=True, command=command_of(data), message=message, pilot_secrets=secrets)
 
 
 def _open(reply: Reply) -> tuple[str, dict[str, Any], Failure | None] | Failure:

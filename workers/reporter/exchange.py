@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from errors.codes import ErrorCode
 from ipc.schema import Result
 
+T_co = TypeVar("T_co", covariant=True)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -63,8 +64,8 @@ class Failure:
 Outcome: TypeAlias = Result | Failure
 
 
-class Conversation(Protocol):
-    """One task as requests and replies; nothing in it waits, sends or looks at a clock.
+class Talk(Protocol[T_co]):
+    """Requests and replies that end with a T_co or a failure; nothing in it waits, sends or looks at a clock.
 
     Attributes:
         what: What is done, for people.
@@ -74,8 +75,12 @@ class Conversation(Protocol):
     what: str
     limit_s: float
 
-    def begin(self) -> Request | Outcome:
+    def begin(self) -> Request | T_co | Failure:
         """Return the first request, or the outcome when there is nothing to ask."""
 
-    def heard(self, reply: Reply) -> Request | Outcome:
+    def heard(self, reply: Reply) -> Request | T_co | Failure:
         """Return what follows from the reply to the last request."""
+
+
+#: One task.
+Conversation: TypeAlias = Talk[Result]

@@ -1,7 +1,6 @@
 """Jobs from definition files, updates into the files of Harvester and ARC (panda-protocol 5, 6)."""
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from errors.codes import ErrorCode
@@ -10,6 +9,7 @@ from ipc.schema import AcquireJob, JobAcquired, NoJob, SendUpdate, UpdateAnswere
 from settings.settings import Settings
 from slot.job_files import take_job
 from slot.life import first_body, touch_heartbeat
+from slot.turnover import Turnover
 from slot.updates import write_update
 from workers.reporter.exchange import Conversation, Failure, LocalCall, Lost, Outcome, Reply
 from workers.reporter.files import add_update
@@ -26,44 +26,29 @@ class HandoverSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._turnover = Turnover()
 
     def acquire(self, task: AcquireJob) -> Conversation:
-        """Wait for a definition file, within the time of one try; where nobody brings a second job, end."""
+        """Wait for a definition file, within the time of one try; what was handed over already is taken at once."""
         settings = self._settings
-        if task.number and not settings.handover.more_jobs:
-            return _Told(NoJob(reason="the one job of this slot was run", end=True))
+        only_here = task.handed_over_only or bool(task.number and not settings.handover.more_jobs)
+        wait_s = 0.0 if only_here else settings.tuning.job_file_wait_s
         return Exchange(
             what="job file",
-            limit_s=settings.tuning.job_file_wait_s + _SLACK_S,
-            ask=lambda: LocalCall(run=lambda: self._take(task)),
-            read=_job_in,
+            limit_s=wait_s + _SLACK_S,
+            ask=lambda: LocalCall(run=lambda: self._take(task, wait_s)),
+            read=_last_job_in if only_here else _job_in,
         )
 
-    def _take(self, task: AcquireJob) -> bytes:
+    def _take(self, task: AcquireJob, wait_s: float) -> bytes:
         settings = self._settings
-        definition = take_job(settings.handover, Path(settings.home), task, settings.tuning.job_file_wait_s)
+        definition = take_job(settings.handover, Path(settings.home), task, wait_s, self._turnover)
         if definition and settings.handover.updates_to_files:
             # What the job before left must not stand for this one.
+            self._turnover.reset()
             first = SendUpdate(sequence=0, call="update_job", body=write_object(first_body(settings, definition)))
             write_update(settings, first, now().wall)
         return definition.encode()
-
-
-@dataclass(slots=True)
-class _Told:
-    """A conversation whose outcome is known."""
-
-    outcome: Outcome
-    what: str = "job file"
-    limit_s: float = 1.0
-
-    def begin(self) -> Outcome:
-        """Return the outcome."""
-        return self.outcome
-
-    def heard(self, _reply: Reply) -> Outcome:
-        """Return the outcome; nothing was asked."""
-        return self.outcome
 
 
 def _job_in(reply: Reply) -> Outcome:
@@ -72,6 +57,11 @@ def _job_in(reply: Reply) -> Outcome:
     if not reply.body:
         return NoJob(reason="no job file")
     return JobAcquired(definition=reply.body.decode())
+
+
+def _last_job_in(reply: Reply) -> Outcome:
+    outcome = _job_in(reply)
+    return NoJob(reason="every job that was handed over was run", end=True) if isinstance(outcome, NoJob) else outcome
 
 
 class HandoverSink:

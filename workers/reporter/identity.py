@@ -12,6 +12,7 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.exceptions import RetryError
 from host.files import read_bounded
+from host.secret_files import RENEWED_SUFFIX
 from settings.settings import Settings
 
 _GRID_AUTHORITIES = "/etc/grid-security/certificates"
@@ -53,7 +54,7 @@ def read_identity(settings: Settings, environ: Mapping[str, str]) -> Identity:
             raise RetryError(ErrorCode.NOPROXY, "the origin of the token is not like <vo>:<role>")
         headers = (("Authorization", f"Bearer {_token(name, settings, environ)}"), ("Origin", origin))
         return Identity(headers=headers, authorities=authorities, stamp=("", authorities, *_stat(authorities)))
-    certificate = _certificate(settings, environ)
+    certificate = certificate_file(settings, environ)
     stamp = (certificate, *_stat(certificate), authorities, *_stat(authorities))
     return Identity(certificate=certificate, authorities=authorities, stamp=stamp)
 
@@ -98,13 +99,23 @@ def key_file(name: str, settings: Settings, environ: Mapping[str, str]) -> Path 
 
 def read_secret_word(path: Path) -> str:
     """Return the one printable word in a file, without the white space around it; "" for anything else."""
-    text = read_bounded(path.resolve(), _MAX_TOKEN_BYTES).strip()
-    return text if _PRINTABLE.fullmatch(text) else ""
+    return secret_word(read_bounded(path.resolve(), _MAX_TOKEN_BYTES))
+
+
+def secret_word(text: str) -> str:
+    """Return the one printable word in a text, without the white space around it; "" for anything else."""
+    word = text.strip()
+    return word if _PRINTABLE.fullmatch(word) else ""
 
 
 def renewed_place(name: str, settings: Settings) -> Path:
-    """Return where a renewed token goes when the place of the old one cannot be written."""
-    return Path(settings.workdir or settings.launch_dir) / f".{Path(name).name}.renewed"
+    """Return where a renewed token or proxy goes when the place of the old one cannot be written.
+
+    It is the pilot's home: the next incarnations of its workers and supervisor find it there, and it goes with the
+    pilot.
+    """
+    home = settings.home or settings.workdir or settings.launch_dir
+    return Path(home) / f".{Path(name).name}{RENEWED_SUFFIX}"
 
 
 def _own_and_newer(path: Path, other: Path) -> bool:
@@ -129,7 +140,17 @@ def usual_place() -> str:
     return f"/tmp/x509up_u{os.getuid()}"  # noqa: S108 - that very place
 
 
-def _certificate(settings: Settings, environ: Mapping[str, str]) -> str:
+def certificate_file(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return the file of the pilot's proxy: the one given to it, or a newer one that it renewed; "" for none."""
+    given = given_certificate(settings, environ)
+    if not given:
+        return ""
+    beside = renewed_place(given, settings)
+    return str(beside) if _own_and_newer(beside, Path(given)) else given
+
+
+def given_certificate(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return the file of the proxy as it was given to the pilot, "" for none."""
     for place in (settings.ca_cert, environ.get("X509_USER_PROXY", ""), usual_place()):
         if place and Path(place).is_file():
             return place

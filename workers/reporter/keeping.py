@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from host.files import read_bounded, write_atomic
-from ipc.schema import AcquireJob, JobAcquired
+from ipc.schema import AcquireJob, AcquireRanges, JobAcquired
 from jobs.ledger import fingerprint
 from workers.reporter.exchange import MAX_ANSWER_BYTES
 
@@ -44,12 +44,12 @@ def keep_job(task: AcquireJob, job: JobAcquired) -> None:
 
 
 class Turnstile:
-    """The right to ask for a job, held from the request to the moment when its answer is told or kept."""
+    """The right to ask for a job or for ranges, held from the request to the moment when its answer is told or kept."""
 
     def __init__(self) -> None:
         self._held: dict[str, int] = {}
 
-    def enter(self, lease: str, task: AcquireJob) -> bool:
+    def enter(self, lease: str, task: AcquireJob | AcquireRanges) -> bool:
         """Take the right for a lease; False while another reporter has it. Without a place there is nothing to hold."""
         if not task.keep_at or lease in self._held:
             return True

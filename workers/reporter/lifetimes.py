@@ -60,10 +60,14 @@ def verdict(ends: Ends, wall: float, *, least_s: float, token_least_s: float, at
     )
     if of_certificate[0]:
         return of_certificate
-    # While a job runs this is 1370, "about to expire", which asks for a renewal; without one it is 1177.
-    return _short(
-        "VOMS attributes", ends.attributes_end_wall, wall, least_s, ErrorCode.NOVOMSPROXY, at_start=at_start
-    )
+    # Attributes that end soon ask for a renewal; those that are over have failed already.
+    code = ErrorCode.NOVOMSPROXY if at_start else ErrorCode.VOMSPROXYABOUTTOEXPIRE
+    return _short("life of the VOMS attributes", ends.attributes_end_wall, wall, least_s, code, at_start=at_start)
+
+
+def for_good(code: int) -> int:
+    """Return the code that a job or pilot ends with: 1370 only asks for a renewal, and is 1177 when there is none."""
+    return int(ErrorCode.NOVOMSPROXY) if code == ErrorCode.VOMSPROXYABOUTTOEXPIRE else code
 
 
 def _short(

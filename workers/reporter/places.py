@@ -58,6 +58,14 @@ def sink_of(settings: Settings) -> Sink:
     return SINKS["files" if settings.job_file or not settings.update_server else _server(settings)](settings)
 
 
+def server_of(settings: Settings, *ends: Source | Sink) -> ServerEither | ServerLegacy:
+    """Return the server for calls beside jobs and updates: that of one of the ends, which knows the dialect."""
+    known = next((end for end in ends if isinstance(end, ServerEither | ServerLegacy)), None)
+    if known is not None:
+        return known
+    return ServerLegacy(settings) if settings.server_api == "legacy" else ServerEither(settings)
+
+
 def ends_of(settings: Settings) -> tuple[Source, Sink]:
     """Return source and sink; a server that is both is one, so that the dialect found out is known to both."""
     source, sink = source_of(settings), sink_of(settings)

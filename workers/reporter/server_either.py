@@ -6,18 +6,22 @@ at the most, and a server that merely starts (404 to both) stays with v1.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from ipc.schema import AcquireJob, SendUpdate
+from ipc.schema import AcquireJob, Result, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
 from workers.reporter.answers import names_method, unknown_dialect
 from workers.reporter.call_names import call_names
+from workers.reporter.calls import Call
 from workers.reporter.dialect_v1 import open_envelope
-from workers.reporter.exchange import Answer, Conversation, Failure, Outcome, Reply, Request
+from workers.reporter.exchange import Answer, Failure, Reply, Request, Talk
 from workers.reporter.server_legacy import ServerLegacy
 from workers.reporter.server_v1 import Exchange, ServerV1
 
+T = TypeVar("T")
 _LOG = logging.getLogger("reporter")
 #: A server that is exchanged for a newer one takes its legacy dialect away; that often is it followed.
 _MAX_RETURNS = 1
@@ -39,24 +43,26 @@ class Choice:
             _LOG.warning("the server does not know API v1: the legacy API is spoken from here on")
 
 
-class Either:
+class Either(Generic[T]):
     """A conversation in the dialect decided on, in both while none is."""
 
-    def __init__(self, choice: Choice, v1: Exchange, legacy: Exchange | None) -> None:
+    def __init__(self, choice: Choice, v1: Talk[T], legacy: Talk[T] | None) -> None:
         """Take the same call in both dialects; `legacy` is None where that dialect does not have it."""
         self.what = v1.what
         self.limit_s = v1.limit_s
         self._choice = choice
         self._v1 = v1
         self._legacy = legacy
-        self._dialect = "legacy" if choice.dialect == "legacy" and legacy is not None else "v1"
+        self._dialect = "v1"
         self._other: Reply | None = None
 
-    def begin(self) -> Request | Outcome:
-        """Ask in the dialect decided on, in v1 while none is."""
+    def begin(self) -> Request | T | Failure:
+        """Ask in the dialect decided on, in v1 while none is; it may have been decided while this call waited."""
+        if self._choice.dialect == "legacy" and self._legacy is not None:
+            self._dialect = "legacy"
         return self._exchange().begin()
 
-    def heard(self, reply: Reply) -> Request | Outcome:
+    def heard(self, reply: Reply) -> Request | T | Failure:
         """Take the answer; ask in the other dialect if the server does not know this one."""
         if self._other is not None:
             return self._heard_other(reply, self._other)
@@ -73,7 +79,7 @@ class Either:
             return self._choice.dialect == "" and unknown_dialect(reply)
         return self._choice.returns < _MAX_RETURNS and names_method(reply)
 
-    def _heard_other(self, reply: Reply, first: Reply) -> Request | Outcome:
+    def _heard_other(self, reply: Reply, first: Reply) -> Request | T | Failure:
         """Decide after both dialects were asked; when neither is known, v1 says why."""
         legacy_reply = reply if self._dialect == "legacy" else first
         v1_reply = first if self._dialect == "legacy" else reply
@@ -89,7 +95,7 @@ class Either:
             return self._v1.heard(v1_reply)
         return self._exchange().heard(reply)
 
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> Talk[T]:
         return self._legacy if self._dialect == "legacy" and self._legacy is not None else self._v1
 
 
@@ -109,14 +115,22 @@ class ServerEither:
     def __init__(self, settings: Settings) -> None:
         self._v1 = ServerV1(settings)
         self._legacy = ServerLegacy(settings)
-        self._choice = Choice()
+        self.choice = Choice()
 
-    def acquire(self, task: AcquireJob) -> Conversation:
+    def acquire(self, task: AcquireJob) -> Either[Result]:
         """Ask for one job."""
-        return Either(self._choice, self._v1.acquire(task), self._legacy.acquire(task))
+        return Either(self.choice, self._v1.acquire(task), self._legacy.acquire(task))
 
-    def deliver(self, task: SendUpdate) -> Conversation:
+    def deliver(self, task: SendUpdate) -> Either[Result]:
         """Send one update, or another call whose answer is only yes or no."""
         names = call_names(task.call)
         legacy = self._legacy.deliver(task) if names is not None and names.legacy else None
-        return Either(self._choice, self._v1.deliver(task), legacy)
+        return Either(self.choice, self._v1.deliver(task), legacy)
+
+    def ask(self, what: str, limit_s: float, make: Callable[[str], Call[T]]) -> Either[T]:
+        """Carry out another call that both dialects have; `make` makes it for "v1" or "legacy"."""
+        v1: Exchange[T] = Exchange(
+            what=what, limit_s=limit_s, ask=lambda: make("v1").request, read=lambda reply: make("v1").read(reply)
+        )
+        legacy: Exchange[T] = self._legacy.ask(what, limit_s, make)
+        return Either(self.choice, v1, legacy)

@@ -2,34 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from errors.codes import ErrorCode
-from ipc.schema import AcquireJob, SendUpdate
+from ipc.schema import AcquireJob, Result, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
-from workers.reporter.exchange import Failure, Outcome, Reply, Request
+from workers.reporter.exchange import Failure, Reply, Request
+from workers.reporter.orders import reader_of
 from workers.reporter.readiness import reason_to_wait
 from workers.reporter.space import with_space
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True, kw_only=True)
-class Exchange:
-    """A conversation of one request."""
+class Exchange(Generic[T]):
+    """A conversation of one request, which ends with a T: a Result, or a step within a longer conversation."""
 
     what: str
     limit_s: float
     ask: Callable[[], Request]
-    read: Callable[[Reply], Outcome]
-    check: Callable[[], Outcome | None] = lambda: None
+    read: Callable[[Reply], T | Failure]
+    check: Callable[[], T | Failure | None] = lambda: None
 
-    def begin(self) -> Request | Outcome:
+    def begin(self) -> Request | T | Failure:
         """Return the request, or the failure when it must not be made."""
         try:
             return self.check() or self.ask()
         except ValueError as error:
             return Failure(text=f"{self.what}: {error}", code=int(ErrorCode.INTERNALPILOTPROBLEM), retry=False)
 
-    def heard(self, reply: Reply) -> Request | Outcome:
+    def heard(self, reply: Reply) -> Request | T | Failure:
         """Return what the reply means."""
         return self.read(reply)
 
@@ -40,7 +44,7 @@ class ServerV1:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def acquire(self, task: AcquireJob) -> Exchange:
+    def acquire(self, task: AcquireJob) -> Exchange[Result]:
         """Ask for one job."""
         return Exchange(
             what="job request",
@@ -52,11 +56,11 @@ class ServerV1:
             check=lambda: reason_to_wait(self._settings, task),
         )
 
-    def deliver(self, task: SendUpdate) -> Exchange:
+    def deliver(self, task: SendUpdate) -> Exchange[Result]:
         """Send one update, or another call whose answer is only yes or no."""
         return Exchange(
             what=f"update {task.sequence}",
             limit_s=self._settings.http_timeout_s,
             ask=lambda: dialect_v1.post(self._settings, task.call, task.body),
-            read=dialect_v1.read_update,
+            read=reader_of(task, "v1", dialect_v1.read_update),
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from host.files import read_bounded
 from host.processes import Identity, boot_id, is_alive
 
 _LIMIT_BYTES = 64 * 1024
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: What the claim holds when the job was ended before a shim claimed it.
 NO_SHIM = "ended before it started"
+#: What it holds when the job has several processes: each has a directory of its own, with its claim in it.
+STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +95,41 @@ def forbid_start(control_dir: Path) -> bool:
         OSError: the control directory cannot be written.
     """
     control_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(control_dir / "end", flags, 0o600))
+    os.close(os.open(control_dir / "end", _CREATE, 0o600))
+    return _claim(control_dir, NO_SHIM)
+
+
+def allow_steps(control_dir: Path) -> bool:
+    """Claim the job for its steps; False when it was ended before the first of them.
+
+    Raises:
+        OSError: the control directory cannot be written.
+    """
+    return _claim(control_dir, STEPS)
+
+
+def is_ended(control_dir: Path) -> bool:
+    """Tell whether whoever ends the job has been here: nothing more is to be started."""
+    return (control_dir / "end").exists()
+
+
+def _claim(control_dir: Path, text: str) -> bool:
+    """Make the claim with this text, whole from its first moment on; False when there is another one."""
+    temporary = control_dir / f".claim.{os.getpid()}.{threading.get_ident()}"
+    temporary.write_text(text, encoding="ascii")
     try:
-        descriptor = os.open(control_dir / "claim", flags | os.O_EXCL, 0o600)
+        os.link(temporary, control_dir / "claim")
     except FileExistsError:
-        return read_bounded(control_dir / "claim", _LIMIT_BYTES).startswith(NO_SHIM)
-    try:
-        os.write(descriptor, NO_SHIM.encode())
-    finally:
+        return read_bounded(control_dir / "claim", _LIMIT_BYTES).startswith(text)
+    except OSError:  # a file system without hard links
+        try:
+            descriptor = os.open(control_dir / "claim", _CREATE | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return read_bounded(control_dir / "claim", _LIMIT_BYTES).startswith(text)
+        os.write(descriptor, text.encode())
         os.close(descriptor)
+    finally:
+        temporary.unlink()
     return True
 
 

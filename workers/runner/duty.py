@@ -1,16 +1,22 @@
-"""The runner's duty: PrepareJob, RunPayload, KillPayload. Nothing is remembered that is not on disk."""
+"""The runner's duty: PrepareJob, RunPayload, FeedEvents, KillPayload. Nothing is remembered that is not on disk."""
+
+from typing import TypeAlias
 
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
 from host.processes import Identity
-from ipc.schema import KillPayload, Prepared, PrepareJob, Progress, RunPayload, Task
+from ipc.schema import FeedEvents, Heed, KillPayload, Prepared, PrepareJob, Progress, RunPayload, Task
 from settings.settings import Settings
+from workers.runner.feeding import Feeding
 from workers.runner.killing import Killing
 from workers.runner.prepare import prepare
-from workers.runner.running import Means, Running
+from workers.runner.running import Means
 from workers.runner.shims import ShimChild
+from workers.runner.stepping import Stepping
 from workers.worker import Desk
+
+_Work: TypeAlias = Stepping | Killing | Feeding
 
 
 class RunnerDuty:
@@ -19,7 +25,7 @@ class RunnerDuty:
     def __init__(self, desk: Desk, settings: Settings, guardian: Identity | None = None) -> None:
         """Take the desk and the settings; the shims end their payloads when `guardian` is gone for too long."""
         self._desk = desk
-        self._work: dict[str, Running | Killing] = {}
+        self._work: dict[str, _Work] = {}
         self._children: list[ShimChild] = []
         self._means = Means(desk, settings, guardian, self._children.append)
 
@@ -28,7 +34,9 @@ class RunnerDuty:
         if isinstance(task, PrepareJob):
             self._prepare(lease, task)
         elif isinstance(task, RunPayload):
-            self._begin(lease, Running(lease, task, self._means), moment)
+            self._begin(lease, Stepping(lease, task, self._means), moment)
+        elif isinstance(task, FeedEvents):
+            self._begin(lease, Feeding(lease, task, self._desk, self._means.settings.tuning), moment)
         elif isinstance(task, KillPayload):
             self._begin(lease, Killing(lease, task, self._desk), moment)
         else:
@@ -41,6 +49,12 @@ class RunnerDuty:
         if work is not None:
             work.close()
         self._show()
+
+    def heed(self, message: Heed, moment: Now) -> None:
+        """Bring an answer to the work that wanted it; for work that is over nothing follows."""
+        work = self._work.get(message.lease)
+        if isinstance(work, Feeding):
+            work.heed(message, moment)
 
     def tick(self, moment: Now) -> None:
         """Look after all work that is due; take the status of shims that have ended."""
@@ -76,19 +90,27 @@ class RunnerDuty:
         else:
             self._desk.done(lease, Prepared())
 
-    def _begin(self, lease: str, work: Running | Killing, moment: Now) -> None:
+    def _begin(self, lease: str, work: _Work, moment: Now) -> None:
         known = self._work.pop(lease, None)
         if known is not None:
             known.close()
         self._work[lease] = work
         self._look(lease, work, moment)
 
-    def _look(self, lease: str, work: Running | Killing, moment: Now) -> None:
+    def _look(self, lease: str, work: _Work, moment: Now) -> None:
         work.look(moment)
         if work.over:
             work.close()
             self._work.pop(lease, None)
+            self._tell_feeders(work)
         self._show()
+
+    def _tell_feeders(self, ended: _Work) -> None:
+        """A payload whose end was seen is over for whoever feeds it."""
+        if not isinstance(ended, Feeding):
+            for work in self._work.values():
+                if isinstance(work, Feeding):
+                    work.payload_gone(ended.control_dir)
 
     def _show(self) -> None:
         works = list(self._work.values())

@@ -1,4 +1,4 @@
-"""Ends a payload's whole tree, found again from its control directory, without ever blocking."""
+"""Ends all that a job started, found again from the control directory, without ever blocking."""
 
 import contextlib
 import logging
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from host.clock import Now
-from host.processes import ProcessRow, freeze_and_kill, process_table, send_signal, signal_rows, tree_of
+from host.processes import Identity, ProcessRow, freeze_and_kill, process_table, send_signal, signal_rows, tree_of
+from jobs.steps import control_dirs
 from workers.runner.control import Facts, look
 from workers.runner.machine import EndStep, judge_end
 
@@ -22,7 +23,10 @@ class Ending:
     """TERM, grace, KILL, until nothing is left. Call `step` at `next_step_at` and whenever a process has ended."""
 
     def __init__(self, job_dir: Path, control_dir: Path, grace_s: float) -> None:
-        """Plan the end; nothing is signalled before the first step."""
+        """Plan the end; nothing is signalled before the first step.
+
+        A control directory with directories of steps stands for all of them.
+        """
         self.left: tuple[str, ...] = ()
         self.over = False
         self.next_step_at = 0.0
@@ -34,22 +38,23 @@ class Ending:
 
     def step(self, moment: Now) -> bool:
         """Do what is due; True when nothing is left, or only what `left` names."""
-        facts = look(self._control_dir)
+        facts = self.facts()
         rows = living(facts, self._job_dir)
+        shims = [each.shim for each in facts if each.shim is not None]
         if self._asked_at is None:
             self._asked_at = moment.mono
             if self._grace_s > 0:
                 signal_rows(rows, signal.SIGTERM)
                 signal_rows(rows, signal.SIGCONT)  # one that is stopped would not see the TERM
-            if facts.shim is not None:
-                send_signal(facts.shim, signal.SIGCONT)
+            for shim in shims:
+                send_signal(shim, signal.SIGCONT)
         if rows:
             self._bare_at = None
         elif self._bare_at is None:
             self._bare_at = moment.mono
         step = judge_end(
             alive=len(rows),
-            shim_alive=facts.shim_alive,
+            shim_alive=any(each.shim_alive for each in facts),
             asked_s=moment.mono - self._asked_at,
             grace_s=self._grace_s,
             bare_s=0.0 if self._bare_at is None else moment.mono - self._bare_at,
@@ -57,7 +62,11 @@ class Ending:
         self._carry_out(step, facts, rows, moment)
         return self.over
 
-    def _carry_out(self, step: EndStep, facts: Facts, rows: list[ProcessRow], moment: Now) -> None:
+    def facts(self) -> list[Facts]:
+        """Look at every directory that may still have a process."""
+        return [look(path) for path in control_dirs(self._control_dir)]
+
+    def _carry_out(self, step: EndStep, facts: list[Facts], rows: list[ProcessRow], moment: Now) -> None:
         wait_s = _STRIKE_S
         if step is EndStep.WAIT:
             grace_left_s = self._grace_s - (moment.mono - (self._asked_at or 0.0))
@@ -65,52 +74,57 @@ class Ending:
         elif step is EndStep.STRIKE:
             self._strike(facts, rows)
             wait_s = _SOON_S
-        elif step is EndStep.STRIKE_SHIM and facts.shim is not None:
-            _log.warning("shim does not leave: pid=%d", facts.shim.pid)
-            send_signal(facts.shim, signal.SIGKILL)
+        elif step is EndStep.STRIKE_SHIM:
+            for shim in _living_shims(facts):
+                _log.warning("shim does not leave: pid=%d", shim.pid)
+                send_signal(shim, signal.SIGKILL)
         elif step is EndStep.GIVE_UP:
             self.left = tuple(f"{row.name} (pid {row.pid}, state {row.state})" for row in rows)
-            if not rows and facts.shim is not None:
-                self.left = (f"shim (pid {facts.shim.pid})",)
+            if not rows:
+                self.left = tuple(f"shim (pid {shim.pid})" for shim in _living_shims(facts))
             self.over = True
         elif step is EndStep.OVER:
             self.over = True
         self.next_step_at = moment.mono + wait_s
 
-    def _strike(self, facts: Facts, rows: list[ProcessRow]) -> None:
-        payload = facts.payload
-        sessions = [payload.pid] if payload is not None and any(row.session == payload.pid for row in rows) else []
-        spare = [facts.shim.pid] if facts.shim_alive and facts.shim is not None else []
+    def _strike(self, facts: list[Facts], rows: list[ProcessRow]) -> None:
+        payloads = {each.payload.pid for each in facts if each.payload is not None}
+        sessions = sorted(payloads & {row.session for row in rows})
+        spare = [shim.pid for shim in _living_shims(facts)]
         freeze_and_kill([row.pid for row in rows] + spare, sessions, spare=[*spare, os.getpid()])
 
 
-def living(facts: Facts, job_dir: Path) -> list[ProcessRow]:
-    """Return the living processes of the payload's tree, without the shim, the oldest first.
+def _living_shims(facts: list[Facts]) -> list[Identity]:
+    return [each.shim for each in facts if each.shim is not None and each.shim_alive]
+
+
+def living(facts: list[Facts], job_dir: Path) -> list[ProcessRow]:
+    """Return the living processes of the trees that `facts` tell of, without the shims, the oldest first.
 
     So a shell gets its signal before it can see that its children got theirs.
 
-    They are the descendants of the payload and of its shim, and the members of the payload's session. With the shim
+    They are the descendants of each payload and of its shim, and the members of the payload's session. With the shim
     dead, those whose working directory, output or first environment is of the job directory count too, when they lost
     their parent: a daemon of the payload came home to an ancestor of this process, and nothing else tells whose it was.
     """
-    if not facts.this_boot:
-        return []
     table = process_table()
     roots: list[int] = []
     sessions: list[int] = []
-    shim_pid = 0
-    if facts.shim is not None and facts.shim_alive:
-        shim_pid = facts.shim.pid
-        roots.append(shim_pid)
-    if facts.payload is not None:
-        leader = table.get(facts.payload.pid)
-        # Once the payload is reaped its pid may be given to a stranger; not while its session has members.
-        if leader is None or leader.start_ticks == facts.payload.start_ticks:
-            roots.append(facts.payload.pid)
-            sessions.append(facts.payload.pid)
-        if not shim_pid:
-            roots += _strays(table, job_dir, facts.payload.start_ticks)
-    spared = {shim_pid, os.getpid()}
+    spared = {os.getpid()}
+    for each in facts:
+        if not each.this_boot:
+            continue
+        if each.shim is not None and each.shim_alive:
+            spared.add(each.shim.pid)
+            roots.append(each.shim.pid)
+        if each.payload is not None:
+            leader = table.get(each.payload.pid)
+            # Once the payload is reaped its pid may be given to a stranger; not while its session has members.
+            if leader is None or leader.start_ticks == each.payload.start_ticks:
+                roots.append(each.payload.pid)
+                sessions.append(each.payload.pid)
+            if not each.shim_alive:
+                roots += _strays(table, job_dir, each.payload.start_ticks)
     rows = [row for row in tree_of(roots, table, sessions) if row.pid not in spared and row.state not in "ZX"]
     return sorted(rows, key=lambda row: (row.start_ticks, row.pid))
 

@@ -7,7 +7,7 @@ from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
 from ipc.schema import KillPayload, PayloadKilled
-from workers.runner.control import forbid_start, look
+from workers.runner.control import forbid_start
 from workers.runner.ending import Ending
 from workers.runner.prepare import remove_secrets
 from workers.runner.watch import ProcessWatch
@@ -33,6 +33,11 @@ class Killing:
         self._forbidden = False
         self._job_dir = task.job_dir
 
+    @property
+    def control_dir(self) -> str:
+        """Whose payload it is."""
+        return str(self._control_dir)
+
     def _wake(self) -> None:
         self.look_at = 0.0
 
@@ -46,7 +51,7 @@ class Killing:
             try:
                 never = forbid_start(self._control_dir)
             except OSError as error:
-                if look(self._control_dir).shim is None:
+                if all(facts.shim is None for facts in self._ending.facts()):
                     # Without the control directory nothing can have been started here, nor can it be.
                     self._fail(error)
                     return
@@ -57,9 +62,9 @@ class Killing:
             if never:
                 self._done(())
                 return
-        facts = look(self._control_dir)
-        self._watch.add(facts.shim if facts.shim_alive else None)
-        self._watch.add(facts.payload if facts.payload_alive else None)
+        for facts in self._ending.facts():
+            self._watch.add(facts.shim if facts.shim_alive else None)
+            self._watch.add(facts.payload if facts.payload_alive else None)
         if self._ending.step(moment):
             self._done(self._ending.left)
         else:

@@ -40,8 +40,24 @@ def write_program(control_dir: Path) -> None:
     write_atomic(control_dir / _PROGRAM, _program(), mode=0o600)
 
 
-def make_order(task: RunPayload, guardian: Identity | None, orphan_grace_s: float, term_grace_s: float) -> bytes:
+def make_order(
+    task: RunPayload,
+    guardian: Identity | None,
+    orphan_grace_s: float,
+    term_grace_s: float,
+    *,
+    end_dir: str = "",
+    append: bool = False,
+) -> bytes:
     """Return the order as the shim reads it.
+
+    Args:
+        task: what is to be run.
+        guardian: whose end is the payload's end.
+        orphan_grace_s: how long the payload goes on without it.
+        term_grace_s: time between TERM and KILL.
+        end_dir: the job's control directory, where the task's own is that of one of its processes.
+        append: the output goes behind what is there.
 
     Raises:
         ValueError: text with a NUL byte, or an environment variable that has no proper name.
@@ -52,6 +68,8 @@ def make_order(task: RunPayload, guardian: Identity | None, orphan_grace_s: floa
         ("command", task.command),
         ("stdout", task.stdout),
         ("stderr", task.stderr),
+        ("end_file", f"{end_dir or task.control_dir}/end"),
+        ("append", "yes" if append else "no"),
         ("guardian_pid", str(guardian.pid if guardian else 0)),
         ("guardian_ticks", str(guardian.start_ticks if guardian else 0)),
         ("orphan_grace_s", str(orphan_grace_s)),

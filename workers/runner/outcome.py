@@ -2,16 +2,20 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
+from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
-from errors.diagnosis import Diagnosis, PayloadEnd, diagnose
+from errors.diagnosis import Diagnosis, PayloadEnd, diagnose, signal_name
 from errors.redaction import redact
 from errors.reports import as_told, read_object
 from errors.texts import plain_lines
 from host.files import read_bounded
 from ipc.schema import PayloadEnded, RunPayload
-from workers.runner.control import Exit
+from jobs.steps import POST, PRE, Step, steps_of
+from workers.runner.control import Exit, look
+from workers.runner.events import counted_events
 
 REPORT_LIMIT_BYTES = 1024 * 1024
 _TEXT_LIMIT_BYTES = 64 * 1024
@@ -19,6 +23,7 @@ _EXTRACT_LINES = 20
 _EXTRACT_CHARS = 1024
 _CORE_NAME = re.compile(r"core(\.\d+)?")
 _ENTRIES_LIMIT = 10_000
+_CODES = {PRE: ErrorCode.PREPROCESSFAILURE, POST: ErrorCode.POSTPROCESSFAILURE}
 
 
 def ended(task: RunPayload, end: Exit) -> PayloadEnded:
@@ -52,6 +57,41 @@ def lost(task: RunPayload, detail: str) -> PayloadEnded:
     return _result(task, Exit(), diagnosis, "")
 
 
+def no_payload(task: RunPayload) -> PayloadEnded:
+    """Return the good end of a job whose payload never had to run."""
+    return _result(task, Exit(), Diagnosis(), "")
+
+
+def step_failed(task: RunPayload, process: RunPayload, step: Step, end: Exit) -> PayloadEnded:
+    """Return the end of a job whose pre- or post-process failed (1356, 1357), or was lost (1401).
+
+    Args:
+        task: the job's.
+        process: the step's own, which names its output.
+        step: which one it was.
+        end: how it ended.
+    """
+    code, how = _CODES[step.kind], f"exit code {end.exit_code}"
+    if end.orphaned:
+        code, how = ErrorCode.PAYLOADLOST, end.error or "ended by its launcher: the pilot was gone"
+    elif end.exit_code is None:
+        how = f"ended by {signal_name(end.signal)}" if end.signal else end.error
+    words = read_bounded(Path(task.job_dir) / process.stderr, _TEXT_LIMIT_BYTES, tail=True).strip().splitlines()
+    detail = f"{step.kind} {step.iteration}: {how}" + (f": {redact(words[-1])}" if words else "")
+    return _result(task, end, Diagnosis(error_code=code, diag=diagnostics(code, detail)), "")
+
+
+def with_totals(result: PayloadEnded, control_dir: Path) -> PayloadEnded:
+    """Return a result with the CPU and wall time of all processes that a job had."""
+    ends = [look(control_dir / step.directory).exit for step in steps_of(control_dir)]
+    known = [end for end in ends if end is not None]
+    return replace(
+        result,
+        cpu_time_s=round(sum(end.cpu_s for end in known)),
+        wall_time_s=sum(end.duration_s for end in known),
+    )
+
+
 def _own_reason(end: Exit) -> tuple[int, str]:
     """Return the pilot's own code and detail for an end that says nothing about the payload itself."""
     if end.orphaned:
@@ -63,6 +103,7 @@ def _own_reason(end: Exit) -> tuple[int, str]:
 
 
 def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> PayloadEnded:
+    events_read, events_written = (0, 0) if report else counted_events(Path(task.job_dir))
     return PayloadEnded(
         exit_code=diagnosis.trans_exit_code,
         signal=end.signal,
@@ -74,6 +115,8 @@ def _result(task: RunPayload, end: Exit, diagnosis: Diagnosis, report: str) -> P
         log_extract=_log_extract(Path(task.job_dir), task.stderr),
         cpu_time_s=round(end.cpu_s),
         wall_time_s=end.duration_s,
+        events_read=events_read,
+        events_written=events_written,
     )
 
 

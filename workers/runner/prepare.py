@@ -2,14 +2,18 @@
 
 import contextlib
 import errno
+import logging
 import os
+import stat
 from pathlib import Path, PurePosixPath
 
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from ipc.schema import PrepareJob, TextFile
+from jobs.names import SECRET_FILES
 from workers.runner.launch import write_program
 
+_LOG = logging.getLogger("runner")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -31,12 +35,43 @@ def prepare(task: PrepareJob) -> None:
     except OSError as error:
         code = ErrorCode.NOLOCALSPACE if error.errno in _FULL else ErrorCode.MKDIR
         raise JobError(code, str(error)) from error
+    if task.shared_link:
+        try:
+            _link(Path(task.shared_link), job_dir)
+        except OSError as error:
+            _LOG.warning("%s does not lead to the job directory: %s", task.shared_link, error)
+
+
+def _link(path: Path, job_dir: Path) -> None:
+    """Make a link to the job directory, in place of one that is there.
+
+    Raises:
+        OSError: it cannot be made, or something else is there.
+    """
+    if not path.is_symlink() and path.exists():
+        raise FileExistsError(errno.EEXIST, "something else is there")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(job_dir)
+    temporary.replace(path)
 
 
 def remove_secrets(job_dir: str) -> None:
     """Remove the job's secrets: they are there only while the payload runs (panda-protocol, case 30)."""
+    for name in SECRET_FILES:
+        with contextlib.suppress(OSError):
+            (Path(job_dir) / name).unlink()
+
+
+def make_executable(path: Path) -> None:
+    """Give a script of the job, where there is one, the mode 0755; a link is left alone."""
     with contextlib.suppress(OSError):
-        (Path(job_dir) / "panda_secrets.json").unlink()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.fchmod(descriptor, 0o755)
+        finally:
+            os.close(descriptor)
 
 
 def _make(path: Path, mode: int) -> None:

@@ -1,24 +1,21 @@
-"""One payload that should run: started or taken over, watched, and its end told."""
+"""One process that should run: started or taken over, watched, and its end told."""
 
 import logging
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from errors.codes import ErrorCode
-from errors.exceptions import JobError
 from host.clock import Now
 from host.files import read_bounded
 from host.processes import Identity, send_signal
-from ipc.schema import PayloadEnded, PayloadStarted, RunPayload
+from ipc.schema import RunPayload
 from settings.settings import Settings
-from workers.runner import outcome
-from workers.runner.control import Facts, look, still_known
+from workers.runner.control import Exit, Facts, look, still_known
 from workers.runner.ending import Ending
 from workers.runner.launch import make_order, start_shim
 from workers.runner.machine import START_LIMIT_S, Verdict, judge, next_look_s
-from workers.runner.prepare import remove_secrets
 from workers.runner.shims import ShimChild
 from workers.runner.watch import ProcessWatch
 from workers.worker import Desk
@@ -36,28 +33,41 @@ class Means:
     keep_child: Callable[[ShimChild], None]
 
 
-class Running:
-    """The work under the lease of a RunPayload. `look_at` is when to look again, None for not before something ends."""
+class Ear(Protocol):
+    """Who hears what becomes of a process. One of the last three is called, once; the process is over then."""
 
-    def __init__(self, lease: str, task: RunPayload, means: Means) -> None:
-        """Take the task; the first call of `look` begins it."""
+    def started(self, pid: int, started_wall: float, /) -> None:
+        """It exists; a later runner tells it again."""
+
+    def ended(self, end: Exit, /) -> None:
+        """Its exit is known."""
+
+    def lost(self, detail: str, /) -> None:
+        """It was begun, or must not be, and no exit will ever be known; nothing of it is left."""
+
+    def failed(self, detail: str, /, *, retry: bool) -> None:
+        """It could not be started."""
+
+
+class Running:
+    """One process under way. `look_at` is when to look again, None for not before something ends."""
+
+    def __init__(self, task: RunPayload, means: Means, ear: Ear, *, end_dir: str = "", append: bool = False) -> None:
+        """Take the task; the first call of `look` begins it. `end_dir` and `append` are those of `make_order`."""
         self.task = task
         self.over = False
+        self.told_started = False
         self.look_at: float | None = 0.0
-        self._lease = lease
         self._means = means
+        self._ear = ear
+        self._end_dir = end_dir
+        self._append = append
         self._control_dir = Path(task.control_dir)
         self._watch = ProcessWatch(means.desk, self.wake)
         self._child: ShimChild | None = None
-        self._told_started = False
         self._ending: Ending | None = None
         self._since: dict[str, float] = {}
         self._facts = Facts()
-
-    @property
-    def title(self) -> str:
-        """What people see of it."""
-        return f"job {self.task.job_id}, {'running' if self._told_started else 'starting'}"
 
     def wake(self) -> None:
         """Look at the facts again at the next tick."""
@@ -75,11 +85,9 @@ class Running:
         facts = self._facts = still_known(self._facts, look(self._control_dir))
         self._watch.add(facts.shim if facts.shim_alive else None)
         self._watch.add(facts.payload if facts.payload_alive else None)
-        if facts.payload is not None and not self._told_started:
-            self._told_started = True
-            self._means.desk.observed(
-                self._lease, PayloadStarted(pid=facts.payload.pid, started_wall=facts.started_wall)
-            )
+        if facts.payload is not None and not self.told_started:
+            self.told_started = True
+            self._ear.started(facts.payload.pid, facts.started_wall)
         over_s = self._age("over", moment, facts.payload is not None and not facts.payload_alive)
         verdict = judge(
             facts,
@@ -105,9 +113,10 @@ class Running:
         elif verdict is Verdict.NUDGE and facts.shim is not None:
             send_signal(facts.shim, signal.SIGCONT)
         elif verdict is Verdict.ENDED and facts.exit is not None:
-            self._done(outcome.ended(self.task, facts.exit))
+            self.over = True
+            self._ear.ended(facts.exit)
         elif verdict is Verdict.NEVER:
-            self._done(outcome.lost(self.task, "the job was ended before its payload started"))
+            self._lost("the job was ended before its payload started")
         elif verdict is Verdict.LOST:
             _log.warning("payload lost: job=%d shim=%s", self.task.job_id, facts.shim)
             self._ending = Ending(Path(self.task.job_dir), self._control_dir, grace_s=0.0)
@@ -124,7 +133,14 @@ class Running:
             return
         tuning = self._means.settings.tuning
         try:
-            order = make_order(self.task, self._means.guardian, tuning.orphan_grace_s, tuning.term_grace_s)
+            order = make_order(
+                self.task,
+                self._means.guardian,
+                tuning.orphan_grace_s,
+                tuning.term_grace_s,
+                end_dir=self._end_dir,
+                append=self._append,
+            )
             shim, news = start_shim(order, self.task)
         except ValueError as error:
             self._fail(str(error))
@@ -145,14 +161,12 @@ class Running:
             self.look_at = self._ending.next_step_at
             return
         left = f"; left: {', '.join(self._ending.left)}" if self._ending.left else ""
-        self._done(outcome.lost(self.task, f"its launcher was killed{left}"))
+        self._lost(f"its launcher was killed{left}")
 
-    def _done(self, result: PayloadEnded) -> None:
+    def _lost(self, detail: str) -> None:
         self.over = True
-        remove_secrets(self.task.job_dir)
-        self._means.desk.done(self._lease, result)
+        self._ear.lost(detail)
 
     def _fail(self, detail: str, *, retry: bool = False) -> None:
         self.over = True
-        error = JobError(ErrorCode.PAYLOADEXECUTIONEXCEPTION, detail)
-        self._means.desk.failed(self._lease, error.code, error.diagnostics, retry=retry)
+        self._ear.failed(detail, retry=retry)

@@ -6,7 +6,8 @@ loads all it needs before it settles down to wait. What it promises, by files in
 * `claim` (made once, with the shim's identity in it) stands before anything is started: a second shim that finds it
   leaves with CLAIM_TAKEN, so a payload is started at most once, ever;
 * `shim.json` and `payload.json` stand before the payload's program runs: whoever wants to end it can find it;
-* a file `end` (made by whoever ends the job) keeps the payload from being started from then on;
+* a file `end` (made by whoever ends the job) keeps the payload from being started from then on; one of several
+  processes of a job looks for it in the job's own control directory too;
 * `exit.json` is written, whole and synced, when the payload's first process has ended; then what is left of its tree is
   ended (TERM, grace, KILL), and the shim leaves.
 
@@ -22,6 +23,7 @@ import errno
 import os
 import select
 import signal
+import stat
 import time
 
 # typing costs 4 ms; type checkers take this for its constant.
@@ -70,10 +72,13 @@ class Order:
         self.command = fields[b"command"]
         self.stdout = fields[b"stdout"]
         self.stderr = fields[b"stderr"]
+        self.append = fields[b"append"] == b"yes"
+        self.end_file = fields[b"end_file"]
         self.guardian_pid = int(fields[b"guardian_pid"])
         self.guardian_ticks = int(fields[b"guardian_ticks"])
         self.orphan_grace_s = float(fields[b"orphan_grace_s"])
         self.term_grace_s = float(fields[b"term_grace_s"])
+
 
     def shell_arguments(self) -> list[bytes]:
         """Return what the shell is given: the line itself, or the file that holds one too long for an argument."""
@@ -278,18 +283,30 @@ class Control:
         row = _status(pid)
         self.write("payload.json", f'{{{self._identity(pid, row[2] if row else 0)}, "started": {started:.3f}}}')
 
-    def job_is_over(self) -> bool:
-        """Tell whether whoever ends the job has been here."""
-        try:
-            os.stat("end", dir_fd=self.descriptor)
-        except FileNotFoundError:
-            return False
-        return True
+    def job_is_over(self, end_file: bytes) -> bool:
+        """Tell whether whoever ends the job has been here, or in the directory that holds `end_file`."""
+        for name, directory in ((b"end", self.descriptor), (end_file, None)):
+            try:
+                os.stat(name, dir_fd=directory)
+            except FileNotFoundError:
+                continue
+            return True
+        return False
 
 
 # ---------------------------------------------------------------- the payload's first process
-def _open_output(name: bytes, job_dir: int) -> int:
-    """Open an output file of the payload, new: a link or a FIFO that someone put there is removed, not followed."""
+def _open_output(name: bytes, job_dir: int, *, append: bool) -> int:
+    """Open an output file of the payload: a link or a FIFO that someone put there is removed, not followed.
+
+    It is new, but where a payload that runs once more appends to what it wrote before.
+    """
+    if append:
+        with contextlib.suppress(OSError):
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=job_dir)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return descriptor
+            os.close(descriptor)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=job_dir)
     return os.open(name, _NEW_FILE | os.O_APPEND, 0o644, dir_fd=job_dir)
@@ -340,8 +357,8 @@ class Payload:
         try:
             job_dir = os.open(order.job_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            stdout = _open_output(order.stdout, job_dir)
-            stderr = _open_output(order.stderr, job_dir)
+            stdout = _open_output(order.stdout, job_dir, append=order.append)
+            stderr = _open_output(order.stderr, job_dir, append=order.append)
             if len(order.command) > _LONG_COMMAND_BYTES:
                 control.write_bytes(_COMMAND_FILE, order.command)
         except OSError as error:
@@ -358,7 +375,7 @@ class Payload:
         # Whoever ends the job makes `end` first and reads `payload.json` then; here it is the other way round.
         # So one of the two sees the other, and nothing runs on unseen.
         control.write_payload(self.pid, self.started)
-        if control.job_is_over():
+        if control.job_is_over(order.end_file):
             self.error = "the job was ended before its payload started"
         else:
             os.write(opener, b"g")

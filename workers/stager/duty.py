@@ -1,9 +1,21 @@
 """The stager's duty: carries the machine's actions out, and brings it what the children and the clock say."""
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from host.clock import Now, now
-from ipc.schema import CleanUp, Progress, Result, StageIn, StageOut, Task, TransferLog
+from ipc.schema import (
+    Attempt,
+    Attempted,
+    CleanUp,
+    Progress,
+    Result,
+    StageIn,
+    StageOut,
+    StageTar,
+    Task,
+    TransferLog,
+)
 from settings.settings import Settings
 from workers.stager.children import Children, Watcher
 from workers.stager.machine import (
@@ -18,6 +30,7 @@ from workers.stager.machine import (
     Give,
     Kill,
     StagerMachine,
+    Tell,
     Ticked,
     Told,
 )
@@ -35,12 +48,15 @@ class StagerDesk(Watcher, Protocol):
     def failed(self, lease: str, code: int, diag: str, *, retry: bool = False) -> None:
         """End a lease with a code."""
 
+    def observed(self, lease: str, observation: Attempted) -> None:
+        """Tell a fact about a lease's work."""
+
     def show(self, doing: str) -> None:
         """Put it into the process title."""
 
 
 class StagerDuty:
-    """StageIn, StageOut, TransferLog and CleanUp by mover children; implements workers.worker.Duty."""
+    """StageIn, StageOut, StageTar, TransferLog and CleanUp by mover children; implements workers.worker.Duty."""
 
     def __init__(self, desk: StagerDesk, settings: Settings) -> None:
         """Start nothing yet: children are started with the first task."""
@@ -52,7 +68,7 @@ class StagerDuty:
 
     def assign(self, lease: str, task: Task, moment: Now) -> None:
         """Begin `task`; one that is not the stager's is ignored by the supervisor's own table, hence an error here."""
-        if not isinstance(task, StageIn | StageOut | TransferLog | CleanUp):
+        if not isinstance(task, StageIn | StageOut | StageTar | TransferLog | CleanUp):
             raise TypeError(f"not a task of the stager: {type(task).__name__}")
         self._handle(Assigned(lease, task), moment)
 
@@ -117,9 +133,20 @@ class StagerDuty:
                 self._children.dismiss()
             case Finish():
                 self._desk.done(action.lease, action.result)
+            case Tell():
+                self._desk.observed(action.lease, _in_wall_time(action.attempts, now()))
             case Fail():
                 self._desk.failed(action.lease, action.code, action.diag, retry=action.retry)
 
     def _show(self) -> None:
         words = [f"{part.step} {part.files_done}/{part.files_total}" for part in self._machine.progress()]
         self._desk.show(", ".join(words) or "idle")
+
+
+def _in_wall_time(attempts: tuple[Attempt, ...], moment: Now) -> Attempted:
+    """Return the attempts with their times turned from the loop's clock into the world's."""
+    shift = moment.wall - moment.mono
+    names = ("began_wall", "started_wall", "ended_wall")
+    return Attempted(
+        attempts=tuple(replace(each, **{name: getattr(each, name) + shift for name in names}) for each in attempts)
+    )

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from errors.codes import ErrorCode
 from ipc.schema import (
+    Attempt,
     CleanedUp,
     CleanUp,
     LogTransferred,
@@ -30,6 +31,8 @@ TICK_S = 1.0
 _STOPPED_S = 2.0
 #: Children without work are ended after this time.
 IDLE_S = 3.0
+#: No more attempts of one task are told.
+MAX_ATTEMPTS = 1000
 _FOREVER = float("inf")
 #: How an attempt ended that could not tidy up after itself.
 _DIED = "died"
@@ -116,7 +119,15 @@ class Fail:
     retry: bool
 
 
-Action: TypeAlias = Give | Kill | Dismiss | Finish | Fail
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the supervisor of the attempts that a lease's work consisted of; their times are those of the machine."""
+
+    lease: str
+    attempts: tuple[Attempt, ...]
+
+
+Action: TypeAlias = Give | Kill | Dismiss | Finish | Fail | Tell
 
 
 @dataclass(slots=True)
@@ -278,6 +289,8 @@ class StagerMachine:
             return
         item.result, item.ended_after_s = result, now - item.first_start
         moved = result.get("size_bytes", 0) if item.kind != "archive" else max(0, item.size_bytes)
+        if "missing" not in result:
+            _note_attempt(attempt, now, size_bytes=moved)
         work.total_bytes += moved - max(0, item.size_bytes)
         work.over_bytes += moved
         work.files_done += 1
@@ -290,6 +303,7 @@ class StagerMachine:
         item.done_bytes = 0
         if work is self._leftovers:
             return
+        _note_attempt(attempt, now, code, text)
         failed = item.ways[item.way]
         if item.failure is None or not failed.missing:
             # A place of last resort that does not have the file must not hide what was wrong elsewhere.
@@ -323,13 +337,19 @@ class StagerMachine:
     def _give_up(self, work: Work, code: int, diag: str, *, retry: bool = False) -> None:
         """Fail a lease. Every way was tried as often as it may help: to try it all again helps only dying children."""
         self._drop(work.lease)
+        self._tell(work)
         self._actions.append(Fail(work.lease, code, diag, retry=retry))
 
     def _advance(self, work: Work) -> None:
         """Go to the next stage, or finish, once all items of the stage are over."""
         if not work.next_stage():
             del self._work[work.lease]
+            self._tell(work)
             self._actions.append(Finish(work.lease, _result(work)))
+
+    def _tell(self, work: Work) -> None:
+        if work.attempts:
+            self._actions.append(Tell(work.lease, tuple(work.attempts)))
 
     # ------------------------------------------------------------ slots
     def _dispatch(self, now: float) -> None:
@@ -360,6 +380,29 @@ class StagerMachine:
             self._actions.append(Dismiss())
 
 
+def _note_attempt(attempt: _Attempt, now: float, code: int = 0, text: str = "", size_bytes: int = -1) -> None:
+    """Keep an attempt at a file that was asked to be traced."""
+    item, work = attempt.item, attempt.work
+    copy = item.ways[item.way].copy
+    if copy is None or not work.traced or len(work.attempts) >= MAX_ATTEMPTS:
+        return
+    work.attempts.append(
+        Attempt(
+            lfn=item.name,
+            kind=item.kind,
+            copytool=copy.copytool,
+            endpoint=copy.endpoint,
+            url=copy.source if item.inward else copy.surl or copy.destination,
+            size_bytes=size_bytes if size_bytes >= 0 else item.size_bytes,
+            code=int(code),
+            text=text,
+            began_wall=item.first_start,
+            started_wall=attempt.started,
+            ended_wall=now,
+        )
+    )
+
+
 def _told_failure(item: Item, way: Way, text: str) -> str:
     if way.copy is None:
         return f"{item.name}: {text}"
@@ -372,7 +415,7 @@ def _result(work: Work) -> Result:
         return CleanedUp()
     if isinstance(work.task, TransferLog):
         return LogTransferred(file=_file(work.stages[-1][0]))
-    return Staged(files=tuple(_file(item) for item in work.stages[0]))
+    return Staged(files=tuple(_file(item) for item in work.stages[-1]))
 
 
 def _file(item: Item) -> TransferredFile:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from errors.codes import ErrorCode
-from ipc.schema import CleanUp, Copy, StageIn, StageOut, Transfer, TransferLog
+from ipc.schema import Attempt, CleanUp, Copy, StageIn, StageOut, StageTar, Transfer, TransferLog
 from movers.base import MoverError, Order
 from movers.checksums import normal
 from settings.settings import Tuning
 
-StagerTask: TypeAlias = StageIn | StageOut | TransferLog | CleanUp
+StagerTask: TypeAlias = StageIn | StageOut | StageTar | TransferLog | CleanUp
 
 #: Archives: 30 + 60 s and 5 MB/s (behaviour 6).
 _ARCHIVE_SETUP_S = 90.0
@@ -100,6 +100,7 @@ class Work:
         open_items: how many items of this stage are not over.
         files_done, files_total: of all stages.
         over_bytes, total_bytes: of the items that are over, and of all as far as known.
+        attempts: at files, where they are to be told.
     """
 
     lease: str
@@ -115,6 +116,12 @@ class Work:
     files_total: int = 0
     over_bytes: int = 0
     total_bytes: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def traced(self) -> bool:
+        """Whether attempts are to be told."""
+        return not isinstance(self.task, CleanUp | StageTar) and self.task.traced
 
     def __post_init__(self) -> None:
         items = [item for stage in self.stages for item in stage]
@@ -147,6 +154,9 @@ def plan(lease: str, task: StagerTask, now: float, tuning: Tuning) -> Work:
         stages = [[_archive_item(task, tuning)], [_transfer_item(task.transfer, "", token, tuning)]]
         deadline = now + task.deadline_s if task.deadline_s > 0 else float("inf")
         return Work(lease, task, "log", stages, deadline)
+    if isinstance(task, StageTar):
+        stages = [[_tar_item(task, tuning)], [_transfer_item(task.transfer, task.job_dir, token, tuning)]]
+        return Work(lease, task, "events", stages)
     root = task.job_dir if isinstance(task, StageOut) else ""
     items = [_transfer_item(transfer, root, token, tuning) for transfer in task.transfers]
     return Work(lease, task, "stage-in" if isinstance(task, StageIn) else "stage-out", [items])
@@ -186,6 +196,12 @@ def _archive_item(task: TransferLog, tuning: Tuning) -> Item:
     }
     way = Way({"kind": "archive", "order": order})
     return Item(task.transfer.lfn, "archive", False, [way], 2, tuning.transfer_limit_s)
+
+
+def _tar_item(task: StageTar, tuning: Tuning) -> Item:
+    order = {"tar_path": task.tar_path, "members": list(task.members)}
+    # The codes are those of a stage-out, and it counts as done when it is: the transfer tells the bytes.
+    return Item(task.transfer.lfn, "tar", False, [Way({"kind": "tar", "order": order})], 1, tuning.transfer_limit_s)
 
 
 def _transfer_item(transfer: Transfer, root: str, token: str, tuning: Tuning) -> Item:

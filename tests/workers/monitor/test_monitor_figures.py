@@ -7,7 +7,8 @@ import pytest
 
 from ipc.schema import Usage
 from workers.monitor.fit import Fit
-from workers.monitor.machine import Sample, State, TreeSample, absorb, usage
+from workers.monitor.keeping import keep, recall
+from workers.monitor.machine import DirectorySample, Sample, State, TreeSample, absorb, usage
 from workers.monitor.pulse import next_pulse
 from workers.monitor.summary import read_own_words
 
@@ -51,12 +52,45 @@ def test_the_last_line_of_the_event_loop_counts(tmp_path):
 
 def test_the_line_through_a_leak():
     fit = Fit()
-    for second in range(0, 100, 10):
+    for second in range(0, 200, 10):
         fit = fit.after(second, 1_000_000 + 3 * second)
     assert math.isclose(fit.slope, 3.0, rel_tol=1e-6)
     assert math.isclose(fit.intersect, 1_000_000, rel_tol=1e-6)
     assert fit.chi2 < 1e-9
     assert not Fit().after(0, 1).after(5, 2).is_good
+
+
+def test_a_payload_that_grows_at_its_start_and_shrinks_at_its_end_leaks_nothing():
+    fit = Fit()
+    for number, kb in enumerate([1, 10, 100, 500, 900, *[1000] * 10, 300, 20]):
+        fit = fit.after(10.0 * number, kb)
+    assert (fit.is_good, fit.slope, fit.chi2, fit.intersect) == (True, 0.0, 0.0, 1000.0)
+
+
+def test_fit_and_largest_size_outlive_the_monitor(tmp_path):
+    state = State()
+    for number in range(20):
+        tree = TreeSample(
+            age_s=10.0 * number, processes=1, cpu_s=8.0 * number, io_bytes=0, pss_kb=100 + number, swap_kb=0
+        )
+        directory = DirectorySample(size_bytes=1000 if number == 3 else 10)
+        state = absorb(state, Sample(boot_s=1.0, dt_s=10.0, period_s=10.0, tree=tree, directory=directory))
+    keep(tmp_path, state)
+    again = recall(tmp_path, State())
+    assert again.fit == state.fit
+    seen = usage(state)
+    assert (seen.work_dir_bytes, seen.max_work_dir_bytes, usage(again).max_work_dir_bytes) == (10, 1000, 1000)
+    assert (seen.leak, seen.fitted) == (0.1, True)
+
+
+def test_cores_now_and_over_the_payloads_life():
+    state = State()
+    for age_s, cpu_s in ((10.0, 0.0), (20.0, 0.0), (30.0, 40.0)):
+        tree = TreeSample(age_s=age_s, processes=1, cpu_s=cpu_s, io_bytes=0)
+        state = absorb(state, Sample(boot_s=1.0, dt_s=10.0, period_s=10.0, tree=tree))
+        if age_s == 10.0:
+            assert usage(state).cores_now == -1.0
+    assert (usage(state).cores_now, usage(state).cores) == (4.0, 1.33)
 
 
 def test_totals_of_io_keep_what_ended_processes_moved():

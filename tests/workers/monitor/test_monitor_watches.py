@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from errors.codes import ErrorCode
 from host.clock import Now, now
 from ipc.schema import LimitExceeded, Usage, Watch
+from jobs.steps import Step
 from settings.settings import Settings, Tuning
 from tests.workers.runner.rig import FakeDesk, Place
 from workers.monitor.duty import MonitorDuty
-from workers.monitor.sampling import Directory, Tree, free_disk_bytes, outputs, read_identity
+from workers.monitor.looker import gdb_line
+from workers.monitor.sampling import Directory, Tree, boot_s, free_disk_bytes, outputs, read_identity
 
 SETTINGS = Settings(queue="Q", tuning=Tuning(sample_s=0.1))
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
@@ -265,3 +268,39 @@ def test_processes_that_vanish_while_they_are_read(place):
     tree = Tree(place.facts().payload, place.facts().shim)
     for _ in range(200):
         assert tree.sample(with_pss=True).processes >= 1
+
+
+# ---------------------------------------------------------------- jobs of several processes
+def assign_steps(place, **steps):
+    place.duty.assign("run", replace(place.task(steps.pop("command")), **steps), now())
+
+
+def test_use_and_time_of_all_steps_add_up(post):
+    place, burn = post.place, f'python3 -c "{BURN}"'
+    assign_steps(place, command=f"{burn}; touch at; exec sleep 60", preprocess=f"{burn}; touch pre; sleep 0.7")
+    post.watch()
+    watching = post.duty._watches["watch"]
+    place.until((place.job_dir / "pre").exists, "the pre-process")
+    post.until(lambda: watching._state.cpu_s > 0.25, "CPU time of the pre-process")
+    place.until((place.job_dir / "at").exists, "the payload")
+    post.until(lambda: watching._state.cpu_s > 0.55, "CPU time of both")
+    first = read_identity(place.control_dir / Step(1, "preprocess").directory / "payload.json")
+    assert watching._state.wall_s == pytest.approx(boot_s() - first.start_ticks / os.sysconf("SC_CLK_TCK"), abs=1.0)
+    assert watching._state.cpu_s < 2
+
+
+def test_the_wall_limit_counts_from_the_first_step(post):
+    place = post.place
+    assign_steps(place, command="touch at; exec sleep 60", preprocess="sleep 1")
+    post.watch(wall_limit_s=2.0)
+    place.until((place.job_dir / "at").exists, "the payload")
+    began = time.monotonic()
+    assert post.until_limit().code == ErrorCode.REACHEDMAXTIME
+    assert time.monotonic() - began < 1.9
+
+
+def test_gdb_is_shown_the_newest_process(place):
+    assign_steps(place, command="touch at; exec sleep 60", preprocess="true")
+    place.until((place.job_dir / "at").exists, "the payload")
+    payload = read_identity(place.control_dir / Step(1, "payload").directory / "payload.json")
+    assert str(payload.pid) in gdb_line(place.control_dir)

@@ -3,16 +3,15 @@
 import json
 
 import pytest
+from log_rig import Job
 from log_server import LogServer
 
-from host.clock import Now, now
-from ipc.schema import LogStream, Variable, Watch
-from tests.waiting import wait_until
-from workers.monitor.pushing import body_of
-from workers.monitor.redaction import redact
-from workers.monitor.streaming import BATCH_BYTES, BEHIND_BYTES, Streams
+from errors.redaction import redact
+from ipc.schema import LogStream
+from workers.monitor.log_bodies import http_body
+from workers.monitor.streaming import BATCH_BYTES, BEHIND_BYTES
 
-LABELS = (Variable(name="PandaJobID", value="7"), Variable(name="TaskID", value="8"))
+PUSH = "/loki/api/v1/push"
 
 
 @pytest.fixture
@@ -21,50 +20,8 @@ def server():
         yield running
 
 
-class Job:
-    """A job directory with an output, and a clock that is moved by hand."""
-
-    def __init__(self, tmp_path, server, **stream):
-        self.dir, self.control = tmp_path / "job", tmp_path / "control"
-        self.dir.mkdir()
-        self.control.mkdir()
-        self.out = self.dir / "payload.stdout"
-        self.mono = 1000.0
-        fields = {"kind": "loki", "url": server.url + "/loki/api/v1/push", "file": "payload.stdout", "period_s": 30.0}
-        self.task = Watch(
-            job_id=7,
-            job_dir=str(self.dir),
-            control_dir=str(self.control),
-            stream=LogStream(**{**fields, "labels": LABELS, **stream}),
-        )
-        self.new_monitor()
-
-    def new_monitor(self):
-        self.streams = Streams("")
-        self.streams.begin("lease", self.task, self.moment)
-
-    @property
-    def moment(self):
-        return Now(self.mono, now().wall)
-
-    def say(self, text):
-        with self.out.open("a") as out:
-            out.write(text)
-
-    def pass_time(self, seconds=30.0):
-        self.mono += seconds
-        self.streams.tick(self.moment)
-
-    def until(self, seen):
-        def turned():
-            self.pass_time()
-            return seen()
-
-        wait_until(turned, 10, "not sent")
-
-
 def test_lines_arrive_once_and_in_order(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url + PUSH)
     job.say("one\ntwo\nhal")
     job.until(lambda: server.lines() == ["one", "two"])
     job.say("f\nlast")
@@ -80,7 +37,7 @@ def test_lines_arrive_once_and_in_order(tmp_path, server):
 
 
 def test_nothing_is_done_before_the_period_is_over(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url, period_s=30.0)
     job.say("one\n")
     assert list(job.streams.next_times()) == [1030.0]
     job.pass_time(29.0)
@@ -89,7 +46,7 @@ def test_nothing_is_done_before_the_period_is_over(tmp_path, server):
 
 
 def test_logstash_records_and_its_login(tmp_path, server):
-    job = Job(tmp_path, server, kind="logstash", url=server.url, user="u", password="canary")
+    job = Job(tmp_path, server.url, kind="logstash", user="u", password="canary")
     job.say("one\n")
     job.until(server.lines)
     path, headers, body = server.pushes[0]
@@ -101,14 +58,14 @@ def test_logstash_records_and_its_login(tmp_path, server):
 
 
 def test_chosen_labels(tmp_path, server):
-    job = Job(tmp_path, server, stream_labels=("TaskID", "Unknown"))
+    job = Job(tmp_path, server.url, stream_labels=("TaskID", "Unknown"))
     job.say("one\n")
     job.until(server.lines)
     assert server.pushes[0][2]["streams"][0]["stream"] == {"TaskID": "8"}
 
 
 def test_what_was_refused_is_sent_again(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url)
     server.status = 503
     job.say("one\n")
     job.until(lambda: server.refused >= 2)
@@ -119,7 +76,7 @@ def test_what_was_refused_is_sent_again(tmp_path, server):
 
 
 def test_a_new_monitor_goes_on_where_the_old_one_was(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url)
     job.say("one\n")
     job.until((job.control / "realtime.json").exists)
     job.new_monitor()
@@ -129,7 +86,7 @@ def test_a_new_monitor_goes_on_where_the_old_one_was(tmp_path, server):
 
 
 def test_a_server_that_is_not_there_delays_no_end(tmp_path, server):
-    job = Job(tmp_path, server, url="http://127.0.0.1:1/")
+    job = Job(tmp_path, "http://127.0.0.1:1/")
     job.say("one\n")
     job.pass_time()
     job.streams.finish("lease", job.moment)
@@ -137,7 +94,7 @@ def test_a_server_that_is_not_there_delays_no_end(tmp_path, server):
 
 
 def test_what_is_too_much_is_left_out_and_said_so(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url)
     line = "x" * 99 + "\n"
     job.say(line * ((BEHIND_BYTES + BATCH_BYTES) // 100 + 10) + "end\n")
     job.until(lambda: server.lines()[-1:] == ["end"])
@@ -146,7 +103,7 @@ def test_what_is_too_much_is_left_out_and_said_so(tmp_path, server):
 
 
 def test_a_file_that_never_comes_or_is_a_link_is_nothing(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url)
     job.pass_time()
     (tmp_path / "secret").write_text("secret\n")
     job.out.symlink_to(tmp_path / "secret")
@@ -172,9 +129,9 @@ def test_secrets_are_left_out(line):
 
 
 def test_foreign_bytes_and_empty_lines(tmp_path, server):
-    job = Job(tmp_path, server)
+    job = Job(tmp_path, server.url)
     job.out.write_bytes(b"\xff\xfe\n\n\x00x\n")
     job.until(server.lines)
     assert len(server.lines()) == 2
     stream = LogStream(kind="loki", url="x", file="f", period_s=1.0)
-    assert json.loads(body_of(stream, ["a"], 1.5))["streams"][0]["values"] == [["1500000000", "a"]]
+    assert json.loads(http_body(stream, ["a"], 1.5))["streams"][0]["values"] == [["1500000000", "a"]]

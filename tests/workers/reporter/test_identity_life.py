@@ -12,6 +12,7 @@ import trustme
 from reporter_rig import RawServer, Rig, answer, says, settings_for
 
 from ipc.schema import CheckIdentity, IdentityChecked
+from tests import made_proxies
 from workers.reporter import certificates
 from workers.reporter.certificates import by_tools, certificate_ends
 from workers.reporter.lifetimes import CERTIFICATE, NOTHING, TOKEN, Ends, token_end, verdict
@@ -47,7 +48,7 @@ def proxy(path, left_s, name="pilot"):
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=-1), True, 1177),
         (Ends(kind=CERTIFICATE, ends_wall=2401), False, 0),
         (Ends(kind=CERTIFICATE, ends_wall=2399), False, 1373),
-        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1177),
+        (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, attributes_end_wall=2399), False, 1370),
         (Ends(kind=CERTIFICATE, ends_wall=99 * HOUR, limited=True), False, 1177),
         (Ends(kind=CERTIFICATE, code=1380, note="arcproxy"), True, 1380),
         (Ends(kind=TOKEN), True, 0),
@@ -262,3 +263,78 @@ def test_a_place_that_cannot_be_written_and_the_renewed_token_counts_all_the_sam
     real.write_text("newer.from.outside")
     result = ask(settings_for("http://h", place, workdir=str(work)), environ, RUNNING)
     assert result.note.startswith("the token does not")
+
+
+# ---------------------------------------------------------------- the pilot's own proxy, whose attributes end soon
+NEW_PROXY = CheckIdentity(least_s=2400, token_least_s=2400, proxy_role="atlas:/atlas/Role=production")
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A place with a proxy whose VOMS attributes end in ten minutes."""
+    (tmp_path / "proxy").write_text(made_proxies.proxy(90 * HOUR, 600))
+    return tmp_path
+
+
+def check_proxy(place, task, *replies, **more):
+    """Return the outcome and the requests; the proxy is that of X509_USER_PROXY."""
+    with RawServer(says(*replies)) as server:
+        result = ask(settings_for(server.url, place, **more), {"X509_USER_PROXY": str(place / "proxy")}, task)
+        return result, [request.split(b" HTTP")[0] for request in server.requests]
+
+
+def test_1370_a_proxy_whose_attributes_end_soon_is_replaced_by_the_servers(short):
+    new = made_proxies.proxy(90 * HOUR, 80 * HOUR)
+    result, requests = check_proxy(short, NEW_PROXY, granted(new))
+    assert (result.code, result.renewed) == (0, True)
+    assert result.note.startswith("1370 the life of the VOMS attributes ends in")
+    assert requests == [b"GET /api/v1/creds/get_proxy?role=atlas%3A%2Fatlas%2FRole%3Dproduction"]
+    assert (short / "proxy").read_text() == new
+    assert stat.S_IMODE((short / "proxy").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer("no", "500 Broken"),
+        granted("no proxy"),
+        granted(made_proxies.proxy(9, 9)),
+        granted(made_proxies.proxy(90 * HOUR, 9)),
+    ],
+    ids=["500", "no proxy", "short", "short attributes"],
+)
+def test_1177_a_proxy_that_the_server_does_not_replace(short, reply):
+    result, _ = check_proxy(short, NEW_PROXY, reply)
+    assert (result.code, result.renewed) == (1177, False)
+    assert "1370" in result.note
+    assert "the proxy was not renewed" in result.note
+
+
+def test_1177_a_proxy_that_nobody_may_replace(short):
+    result, requests = check_proxy(short, RUNNING, granted(""))
+    assert (result.code, requests) == (1177, [])
+
+
+def test_a_renewed_proxy_without_a_place_lies_in_the_pilots_home_and_counts(short, monkeypatch):
+    from workers.reporter import identity_check  # noqa: PLC0415
+    from workers.reporter.identity import read_identity  # noqa: PLC0415
+
+    write, old = identity_check.write_secret, (short / "proxy").resolve()
+
+    def only_own(path, text):
+        if Path(path) == old:
+            raise PermissionError(path)
+        write(path, text)
+
+    monkeypatch.setattr(identity_check, "write_secret", only_own)
+    (short / "home").mkdir()
+    new = made_proxies.proxy(90 * HOUR, 80 * HOUR)
+    result, _ = check_proxy(short, NEW_PROXY, granted(new), home=str(short / "home"))
+    assert (result.code, result.renewed) == (0, True)
+    beside = short / "home" / ".proxy.renewed"
+    assert (beside.read_text(), stat.S_IMODE(beside.stat().st_mode)) == (new, 0o600)
+    settings = settings_for("https://h", short, home=str(short / "home"))
+    environ = {"X509_USER_PROXY": str(short / "proxy")}
+    assert read_identity(settings, environ).certificate == str(beside)
+    (short / "proxy").write_text(made_proxies.proxy())  # whoever gave it gives a newer one
+    assert read_identity(settings, environ).certificate == str(short / "proxy")

@@ -81,6 +81,9 @@ def test_bulk_update_in_legacy(settings):
     stored, failed = call.read(as_json(answer))
     assert stored == UpdateAnswered(stored=True)
     assert isinstance(failed, Failure)
+    wrapped = [{"type": "json", "content": '{"StatusCode": 0, "command": "tobekilled"}'}, "StatusCode=0&command=NULL"]
+    killed, plain = call.read(as_json([True, wrapped]))
+    assert (killed.command, plain.command) == ("tobekilled", "")
     for answer in ([False, "broken"], [], [1, 2], {"a": 1}, [True, "x"]):
         assert isinstance(call.read(as_json(answer)), Failure)
 
@@ -128,6 +131,8 @@ def test_case_63_a_report_that_ends_in_500_is_not_a_failure(server, settings, ca
     assert isinstance(server.record("update_event_ranges")[0]["body"]["event_ranges"], str)
     states = carry(calls_events.get_range_statuses(settings, {job_id: 3}))
     assert states[str(job_id)][event["eventRangeID"]]["status"] == "finished"
+    (query,) = server.record("get_event_range_statuses")
+    assert "panda_id" in str(query), "the server reads this, although its description says job_id"
 
 
 def test_an_unknown_argument_of_an_event_report_is_a_failure(settings):
@@ -180,8 +185,24 @@ def test_credentials(settings, carry):
 
 def test_credentials_that_are_refused(settings, carry):
     failure = carry(calls_credentials.get_access_token(settings, "wrong"))
-    assert (failure.retry, "50" in failure.text, "wrong" in failure.text) == (False, True, False)
+    assert (failure.retry, "token key is invalid" in failure.text, "wrong" in failure.text) == (False, True, False)
     assert not carry(calls_credentials.get_key_pair(settings, "a", "b")).retry
+
+
+@pytest.mark.parametrize(
+    ("message", "retry"),
+    [
+        ("failed: 'Jane User' not in authorized users with 'p' in META.USERS.GRIDPREF to get proxy", False),
+        ("Denied since 'Jane User' not authorized with 't' in META.USERS.GRIDPREF", False),
+        ("Failed for 'Jane User' since a.pub is missing on host", False),
+        ("Token key is missing for 'pilot_server'", False),
+        ("'proxy' not found for Jane User", True),
+    ],
+)
+def test_what_real_servers_say_of_credentials(settings, message, retry):
+    """These refusals come without a StatusCode (releases 1.0 and 0.8.1)."""
+    call = calls_credentials.get_proxy(settings, "atlas")
+    assert call.read(as_json({"success": False, "message": message, "data": None})).retry is retry
 
 
 def test_credentials_in_legacy(settings):

@@ -1,12 +1,18 @@
 """The duty against the embedded server: a whole talk, and its fault switches (conformance cases 1, 9, 10, 13 to 15)."""
 
+import gzip
 import json
+import time
+from urllib.request import Request, urlopen
 
 import pytest
-from reporter_rig import ACQUIRE, COMMUNICATION, update
+from reporter_rig import ACQUIRE, COMMUNICATION, settings_for, update
 
 from ipc.schema import FetchQueue, JobAcquired, NoJob, PrepareJob, QueueFetched, SendUpdate, UpdateAnswered
 from sandbox.client import Sandbox
+from workers.reporter.carrier import Carrier
+from workers.reporter.dialect_v1 import post
+from workers.reporter.exchange import Answer
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,30 @@ def test_case_1_headers_as_the_server_saw_them(server, rig_for):
     assert headers["user-agent"].startswith("pilot/")
     assert "cookie" not in headers
     assert "authorization" not in headers
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_case_2_the_server_reads_the_body_with_and_without_gzip(server, rig_for, tmp_path, compress):
+    arguments = {"site_name": "SANDBOX", "node": "straße", "memory": 7}
+    carrier = Carrier(settings_for(server.url, tmp_path), {})
+    request = post(settings_for(server.url, tmp_path), "pilot/acquire_jobs", json.dumps(arguments), compress=compress)
+    reply = carrier.perform(request, time.monotonic() + 5)
+    carrier.close()
+    assert isinstance(reply, Answer)
+    (entry,) = server.record("acquire_jobs")
+    assert entry["body"] == arguments
+    assert entry["headers"].get("Content-Encoding") == ("gzip" if compress else None)
+    assert (gzip.decompress(request.body) if compress else request.body) == json.dumps(arguments).encode()
+
+
+def test_case_9_json_that_is_called_plain_text_is_read(server, rig_for):
+    (job_id,) = server.make_jobs(1)
+    request = Request(f"{server.url}/api/v1/pilot/acquire_jobs", b"{}", {"Content-Type": "application/json"})
+    with urlopen(request) as answer:
+        assert answer.headers.get_content_type() == "text/plain"
+    job = rig_for(server.url).ask("acquire/1/1", ACQUIRE)
+    assert isinstance(job, JobAcquired)
+    assert json.loads(job.definition)["PandaID"] == job_id
 
 
 def test_queue_and_storages(server, rig_for):

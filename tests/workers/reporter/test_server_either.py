@@ -47,6 +47,12 @@ def test_a_v1_server_is_never_asked_in_legacy(server):
     assert outcome.retry
 
 
+def test_a_call_that_waited_behind_the_one_that_found_it_out_is_asked_in_legacy(server):
+    waiting = server.acquire(ACQUIRE)
+    talk(server.deliver(update()), V1_GONE, LEGACY_OK)
+    assert talk(waiting, LEGACY_NO_JOB)[0] == ["legacy"]
+
+
 @pytest.mark.parametrize("first", [V1_GONE, NOT_FOUND, APACHE], ids=["method", "404", "apache"])
 def test_an_old_server_is_spoken_to_in_legacy_from_then_on(server, caplog, first):
     with caplog.at_level(logging.WARNING):
@@ -56,6 +62,16 @@ def test_an_old_server_is_spoken_to_in_legacy_from_then_on(server, caplog, first
         for _ in range(3):
             assert talk(server.deliver(update()), LEGACY_OK) == (["legacy"], UpdateAnswered(stored=True))
     assert sum("legacy API is spoken" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("first", [V1_GONE, NOT_FOUND], ids=["method", "404"])
+def test_a_call_that_waited_while_the_dialect_was_found_out_speaks_it(server, first):
+    """The worker's word goes out first; the job request that waited behind it must not be lost to v1."""
+    waiting = server.acquire(ACQUIRE)
+    assert talk(server.deliver(update()), first, LEGACY_OK) == (["v1", "legacy"], UpdateAnswered(stored=True))
+    asked, outcome = talk(waiting, LEGACY_NO_JOB)
+    assert asked == ["legacy"]
+    assert isinstance(outcome, NoJob)
 
 
 @pytest.mark.parametrize("refusal", [TOKEN, BANNED], ids=["token", "banned"])

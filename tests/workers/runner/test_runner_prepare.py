@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import Prepared, TextFile
+from ipc.schema import Prepared, PrepareJob, TextFile
 from workers.runner import prepare as prepare_module
 
 
@@ -67,3 +67,19 @@ def test_the_control_directory_may_not_be_inside_the_job_directory(place):
     place.control_dir = place.job_dir / "control"
     place.prepare()
     assert place.desk.failures["prepare"][0] == ErrorCode.MKDIR
+
+
+def test_a_pods_other_containers_find_the_job_by_a_link(place, tmp_path, caplog):
+    (tmp_path / "shared").mkdir()
+    link = tmp_path / "shared" / "payload_workdir"
+    link.symlink_to("/the/job/before")
+    task = PrepareJob(job_dir=str(place.job_dir), control_dir=str(place.control_dir), shared_link=str(link))
+    for _ in range(2):
+        prepare_module.prepare(task)
+        assert link.readlink() == place.job_dir
+    link.unlink()
+    link.mkdir()
+    prepare_module.prepare(task)  # what is not ours stays, and the job goes on
+    assert link.is_dir()
+    assert "payload_workdir" in caplog.text
+    assert [path.name for path in link.parent.iterdir()] == ["payload_workdir"]

@@ -1,11 +1,14 @@
 """A job's secrets are there while its payload runs, and gone when it has ended (conformance case 30)."""
 
+import pytest
 
-def test_case_30_secrets_are_gone_when_the_payload_has_ended(place):
+
+@pytest.mark.parametrize("name", ["panda_secrets.json", "x509_payload.proxy"])
+def test_case_30_secrets_are_gone_when_the_payload_has_ended(place, name):
     place.job_dir.mkdir(exist_ok=True)
-    secrets = place.job_dir / "panda_secrets.json"
+    secrets = place.job_dir / name
     secrets.write_text("{}")
-    result = place.run("cat panda_secrets.json")
+    result = place.run(f"cat {name}")
     assert (result.exit_code, place.stdout()) == (0, "{}")
     assert not secrets.exists()
 

@@ -21,6 +21,7 @@ from workers.stager.machine import (
     Give,
     Kill,
     StagerMachine,
+    Tell,
     Ticked,
     Told,
 )
@@ -48,6 +49,7 @@ class Play:
         self.ends: list[Finish | Fail] = []
         self.kills: list[int] = []
         self.dismissed = 0
+        self.told: list[Tell] = []
 
     def handle(self, event) -> None:
         for action in self.machine.handle(event, self.now):
@@ -58,6 +60,8 @@ class Play:
                     self.kills.append(action.slot)
                 case Dismiss():
                     self.dismissed += 1
+                case Tell():
+                    self.told.append(action)
                 case _:
                     self.ends.append(action)
 
@@ -382,3 +386,38 @@ def test_whatever_happens_every_lease_ends_once_and_nothing_is_left(seed: int) -
     assert set(ended) | cancelled == set(leases)
     assert play.machine.progress() == ()
     assert play.machine.next_deadline() is None
+
+
+def test_each_attempt_is_told_before_the_end_if_asked_for() -> None:
+    play = Play()
+    play.assign(replace(one_in(HERE, *copies("a", "b")), traced=True))
+    play.go_on(1)
+    play.tell(error())
+    play.go_on(2)
+    play.tell({"result": MOVED})
+    (told,) = play.told
+    assert [(each.copytool, each.code, each.size_bytes) for each in told.attempts] == [("a", 1099, -1), ("b", 0, 5)]
+    assert [each.ended_wall - each.began_wall for each in told.attempts] == [1.0, 3.0]
+    assert [each.ended_wall - each.started_wall for each in told.attempts] == [1.0, 2.0]
+    assert (told.lease, len(play.ends)) == (play.ends[0].lease, 1)
+
+
+def test_attempts_of_a_task_that_fails_are_told_too() -> None:
+    play = Play(replace(TUNING, transfer_attempts=1))
+    play.assign(replace(one_in(HERE, *copies("a")), traced=True))
+    play.tell(error(retry=False, code=1171))
+    (told,) = play.told
+    assert [each.code for each in told.attempts] == [1171]
+
+
+def test_nothing_is_told_of_what_was_not_tried_or_not_asked_for() -> None:
+    play = Play()
+    play.assign(one_in(HERE, *copies("a")))
+    play.tell({"result": MOVED})
+    missing = replace(one_out(HERE, *copies("a")), traced=True)
+    transfers = tuple(replace(each, missing_ok=True) for each in missing.transfers)
+    play.assign(replace(missing, transfers=transfers), "two/1/1")
+    play.tell(error(missing=True, retry=False), play.gives[1])
+    play.assign(replace(one_in(HERE, *copies("a")), traced=True), "three/1/1")
+    play.handle(Cancelled("three/1/1"))
+    assert play.told == []
