@@ -79,7 +79,7 @@ def test_h076_no_inodes_left(run, disk):
 
 
 @pytest.fixture
-def few_processes():
+def few_processes(run):
     """A cgroup that takes 60 processes and threads, as a batch system may set it."""
     group = Path("/sys/fs/cgroup/pids") / f"bulkhead-test-{os.getpid()}"
     try:
@@ -88,6 +88,7 @@ def few_processes():
         pytest.skip("there is no cgroup for numbers of processes, or it is not ours")
     (group / "pids.max").write_text("60")
     yield group
+    run.kill_all()
     wait_until(lambda: not (group / "cgroup.procs").read_text(), 10, "processes are left")
     group.rmdir()
 
@@ -98,8 +99,10 @@ def test_h077_no_process_can_be_started_for_a_while(run, few_processes):
     (job_id,) = run.sandbox.make_jobs(1, transform="/bin/sh", fields={"jobPars": f"-c '{script}'"})
     run.start(wrap=shell(f"echo $$ > {few_processes}/cgroup.procs"), restart_delay_s=1)
     wait_until((run.home / "full").exists, 15, f"the payload took all processes\n{run.story()}")
+    (few_processes / "pids.max").write_text("1")  # what dies makes no room now
     run.kill("monitor")
     run.wait_log("no monitor can be started")
+    (few_processes / "pids.max").write_text("60")
     run.payload_end.touch()
     finishes(run, job_id)
 
