@@ -99,9 +99,7 @@ def _open_journal(place: Place) -> tuple[Place, Journal]:
         return other, Journal(other.journal)
 
 
-def _sail(
-    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
-) -> int:
+def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int) -> int:
     log = logging.getLogger("supervisor")
     if guardian is None:
         return CRASHED
@@ -136,9 +134,7 @@ def _sail(
     bulletin = Bulletin(context, run_dir)
     log_path = None if settings.no_pilot_log else place.log
     crew: Crew = (
-        ThreadCrew(bus, settings, context, guardian)
-        if threads
-        else ProcessCrew(bus, settings, log_path, guardian)
+        ThreadCrew(bus, settings, context, guardian) if threads else ProcessCrew(bus, settings, log_path, guardian)
     )
     log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
     for warning in () if resumed else settings.warnings:
