@@ -52,6 +52,15 @@ class SignalRecord(NamedTuple):
     sender_uid: int
 
 
+def open_standard_descriptors() -> None:
+    """Put /dev/null where one of the descriptors 0 to 2 is closed, so that no file or socket can get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def _check(result: int, what: str) -> int:
     if result < 0:
         code = ctypes.get_errno()
@@ -113,6 +122,20 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def become_subreaper() -> None:
     """Make orphans among this process's descendants its children (P16)."""
     _check(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def proc_hides() -> bool:
+    """Tell whether /proc shows a process only to those who may trace it (hidepid)."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - for the guardian
+            lines = file.read().splitlines()
+    except OSError:
+        return False
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        if mount.split()[4] == "/proc" and "hidepid=" in source:
+            return "hidepid=0" not in source and "hidepid=off" not in source
+    return False
 
 
 def hide_memory() -> None:

@@ -53,6 +53,7 @@ class _Supervised:
 
 def guard(run_supervisor: Callable[[Watchman], int]) -> int:
     """Run `run_supervisor` in a child until it returns; return the exit code for the batch system."""
+    kernel.open_standard_descriptors()
     kernel.default_dispositions()
     kernel.block((*kernel.TRAPPED, signal.SIGCHLD))
     kernel.become_subreaper()
@@ -60,6 +61,7 @@ def guard(run_supervisor: Callable[[Watchman], int]) -> int:
     child = _Supervised()
     seen: list[int] = []
     _start(child, run_supervisor, descriptor)
+    _close_memory()
     _show_title()
     while True:
         before = time.monotonic()
@@ -150,6 +152,12 @@ def _may_restart(child: _Supervised) -> bool:
     now = time.monotonic()
     child.deaths = [at for at in child.deaths if now - at < _PERIOD_S] + [now]
     return len(child.deaths) <= _BURST
+
+
+def _close_memory() -> None:
+    """Close the memory, which has the environment in it; where /proc hides, no supervisor could tell its guardian."""
+    if not kernel.proc_hides():
+        kernel.hide_memory()
 
 
 def _show_title() -> None:

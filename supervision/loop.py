@@ -32,7 +32,7 @@ from supervision.crew import Crew
 from supervision.guardian import Watchman
 from supervision.lastmeans import end_payload
 from supervision.place import Place, drop_ballast
-from supervision.refuge import is_damaged, new_journal
+from supervision.refuge import bring_back, is_damaged, leave_room, new_journal
 
 #: The kernel sends this one when the guardian dies, where pidfds are not known.
 GUARDIAN_GONE = signal.SIGRTMIN + 1
@@ -84,6 +84,12 @@ class Loop:
         if self._guardian_fd is not None:
             os.close(self._guardian_fd)
         return self._pilot.exit_code
+
+    def settle(self) -> None:
+        """Leave a refuge at the end: nothing is left to be taken over, or it is back where a later pilot looks."""
+        place = self._hull.place
+        if place.elsewhere is not None and (not self.has_jobs() or bring_back(place, self._pilot.ledger, now().wall)):
+            leave_room(place)
 
     def remove_secrets(self) -> None:
         """Remove the files with secrets of the jobs that a later pilot must finish (pitfall P119)."""
@@ -204,6 +210,7 @@ class Loop:
             return False
         with contextlib.suppress(sqlite3.Error):
             hull.journal.close()
+        leave_room(hull.place)
         hull.place, hull.journal = found
         hull.watchman.tell(f"place {hull.place.line()}")
         return True

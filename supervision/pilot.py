@@ -41,7 +41,6 @@ from supervision.place import (
     vacate,
 )
 from supervision.recovery import take_over_others
-from supervision.refuge import leave_room
 
 USAGE_EXIT = 2
 _PLACE_EXIT = 66
@@ -100,9 +99,7 @@ def _open_journal(place: Place) -> tuple[Place, Journal]:
         return other, Journal(other.journal)
 
 
-def _sail(
-    settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int
-) -> int:
+def _sail(settings: Settings, place: Place, watchman: Watchman, guardian: Identity | None, signal_fd: int) -> int:
     log = logging.getLogger("supervisor")
     if guardian is None:
         return CRASHED
@@ -137,9 +134,7 @@ def _sail(
     bulletin = Bulletin(context, run_dir)
     log_path = None if settings.no_pilot_log else place.log
     crew: Crew = (
-        ThreadCrew(bus, settings, context, guardian)
-        if threads
-        else ProcessCrew(bus, settings, log_path, guardian)
+        ThreadCrew(bus, settings, context, guardian) if threads else ProcessCrew(bus, settings, log_path, guardian)
     )
     log.info("bulkhead %s in %s, %s", settings.pilot_id, place.main_dir, "resumed" if resumed else "new")
     for warning in () if resumed else settings.warnings:
@@ -167,7 +162,7 @@ def _sail(
     else:
         if not loop.has_jobs():
             vacate(place.room)
-            leave_room(hull.place)
+        loop.settle()
         remove_renewed(place.main_dir)
         loop.remove_secrets()
         end(settings, code, time.time(), jobs_left=loop.has_jobs())

@@ -1,7 +1,8 @@
 """A journal that can be written no more is left for a new one on the local disk (pitfalls P62, P72).
 
 What is remembered is in memory as a whole, so nothing is lost by that: broken pages, a file system that became
-read-only, a disk that stays full. The new place is found again by the guardian, not by a later pilot.
+read-only, a disk that stays full. The new place is found again by the guardian, not by a later pilot: what is left at
+the end is written into the usual place again, if that can be.
 """
 
 import contextlib
@@ -38,6 +39,18 @@ def new_journal(place: Place, facts: dict[str, object], ledger: Ledger, wall: fl
         return None
     _LOG.warning("the journal goes on in %s", other.room)
     return other, journal
+
+
+def bring_back(place: Place, ledger: Ledger, wall: float) -> bool:
+    """Write the ledger into the journal of the usual place, where a later pilot looks; True when it is there."""
+    usual = Place(place.main_dir)
+    try:
+        with contextlib.closing(Journal(usual.journal)) as journal:
+            journal.commit(journal.load() or Ledger(), ledger, wall, ("the journal is back",))
+    except (JournalError, sqlite3.Error) as error:
+        _LOG.error("the jobs that are left stay in %s, where no later pilot looks: %s", place.room, error)
+        return False
+    return True
 
 
 def leave_room(place: Place) -> None:

@@ -1,16 +1,22 @@
 """Whole pilots with a server for each module; tables of hostile inputs and servers are those of the unit tests."""
 
+import ctypes
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from host.kernel import become_subreaper
 from sandbox.client import Sandbox
+from tests.chaos.pilotrun import PilotRun
 
 _TESTS = Path(__file__).resolve().parents[1]
 # Texts, rigs and servers of the unit tests.
 sys.path[:0] = [str(_TESTS / folder) for folder in ("jobs", "workers/monitor", "workers/reporter")]
+
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +48,12 @@ def as_new(server):
     for path in server.storage.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return server
+
+
+@pytest.fixture
+def run(sandbox):
+    """A pilot from which nothing escapes: what loses its parent becomes this process's child."""
+    become_subreaper()
+    with PilotRun(sandbox) as pilot:
+        yield pilot
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)

@@ -269,7 +269,7 @@ def many_files() -> None:
     for name in (b"new\nline", b"\xff\xfe", b"-rf", b"$(id)", b"\x1b[2J", b"a" * 255, b" ", b"*", "\u202e".encode()):
         Path(os.fsdecode(name)).write_text("x")
     Path("many").mkdir()
-    for number in range(20_000):
+    for number in range(5000):
         os.close(os.open(f"many/{number}", os.O_CREAT | os.O_WRONLY))
 
 
@@ -284,6 +284,9 @@ def peep(found: str) -> None:
         for inner in ("environ", "maps"):
             with contextlib.suppress(OSError):
                 texts.append(f"{name} {inner} {Path(f'/proc/{name}/{inner}').read_bytes()!r}")
+        with contextlib.suppress(OSError):
+            os.close(os.open(f"/proc/{name}/mem", os.O_RDONLY))
+            texts.append(f"memory of {Path(f'/proc/{name}/cmdline').read_bytes()!r}")
         with contextlib.suppress(OSError):
             texts += [f"{name} fd {path.readlink()}" for path in Path(f"/proc/{name}/fd").iterdir()]
     Path(found).write_text("\n".join(texts))

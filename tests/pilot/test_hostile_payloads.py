@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from errors.codes import ErrorCode
-from host.kernel import become_subreaper
 from host.processes import read_row
 from sandbox.client import Sandbox
-from tests.chaos.pilotrun import PilotRun, alive
+from tests.chaos.pilotrun import alive
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
@@ -31,11 +30,9 @@ def module_sandbox(tmp_path_factory):
 
 
 @pytest.fixture
-def run(sandbox):
-    become_subreaper()
-    with PilotRun(sandbox) as pilot:
-        (pilot.home / "secret").write_text(SECRET)
-        yield pilot
+def run(run):
+    (run.home / "secret").write_text(SECRET)
+    return run
 
 
 @dataclass(frozen=True)

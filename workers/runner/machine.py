@@ -42,8 +42,7 @@ def judge(facts: Facts, claimed_s: float, over_s: float, settling_s: float) -> V
         settling_s: how long the exit has been seen while the shim lives.
     """
     if facts.exit is not None:
-        settled = not facts.shim_alive or settling_s >= SETTLE_LIMIT_S
-        return Verdict.ENDED if settled else Verdict.WAIT
+        return _judge_exit(facts, settling_s)
     if not facts.claimed:
         return Verdict.START
     if facts.ended_early:
@@ -53,6 +52,14 @@ def judge(facts: Facts, claimed_s: float, over_s: float, settling_s: float) -> V
     if not facts.shim_alive:
         return Verdict.LOST
     return Verdict.NUDGE if over_s >= NUDGE_AFTER_S else Verdict.WAIT
+
+
+def _judge_exit(facts: Facts, settling_s: float) -> Verdict:
+    if facts.payload_alive:
+        # A shim writes it when the payload is reaped: this one is somebody else's, or the look was between the two.
+        return Verdict.LOST if settling_s >= NUDGE_AFTER_S else Verdict.WAIT
+    settled = not facts.shim_alive or settling_s >= SETTLE_LIMIT_S
+    return Verdict.ENDED if settled else Verdict.WAIT
 
 
 def next_look_s(facts: Facts, over_s: float, *, watched: bool, told: bool) -> float | None:

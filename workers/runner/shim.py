@@ -79,7 +79,6 @@ class Order:
         self.orphan_grace_s = float(fields[b"orphan_grace_s"])
         self.term_grace_s = float(fields[b"term_grace_s"])
 
-
     def shell_arguments(self) -> list[bytes]:
         """Return what the shell is given: the line itself, or the file that holds one too long for an argument."""
         if len(self.command) <= _LONG_COMMAND_BYTES:

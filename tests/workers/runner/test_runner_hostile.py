@@ -228,6 +228,14 @@ def test_h095_a_control_directory_that_cannot_be_written_does_not_save_the_paylo
     assert place.processes() == []
 
 
+def test_h095_an_exit_that_the_payload_wrote_itself_is_none(place):
+    forged = """{"exit_code": 0, "signal": 0}"""
+    place.start(f"echo '{forged}' > {place.control_dir}/exit.json; touch ready; exec sleep 60", ready="ready")
+    result = place.wait()
+    assert (result.error_code, result.exit_code) == (ErrorCode.PAYLOADLOST, 0)
+    assert place.processes() == []
+
+
 def test_h095_nothing_started_and_nothing_to_be_written_is_told(place):
     place.prepare()
     (place.control_dir / "end").mkdir()

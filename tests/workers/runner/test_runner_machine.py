@@ -23,6 +23,7 @@ from workers.runner.machine import (
 WHO = Identity(pid=10, start_ticks=1, boot_id="b")
 CLAIMED = Facts(claimed=True, shim=WHO, shim_alive=True)
 RUNS = replace(CLAIMED, payload=replace(WHO, pid=11), payload_alive=True)
+OVER = replace(RUNS, payload_alive=False)
 
 
 def verdict(facts, claimed_s=0.0, over_s=0.0, settling_s=0.0):
@@ -42,8 +43,12 @@ def verdict(facts, claimed_s=0.0, over_s=0.0, settling_s=0.0):
         (RUNS, {"over_s": NUDGE_AFTER_S}, Verdict.NUDGE),
         (replace(RUNS, shim_alive=False), {}, Verdict.LOST),
         (replace(RUNS, exit=Exit(exit_code=0)), {}, Verdict.WAIT),
-        (replace(RUNS, exit=Exit(exit_code=0)), {"settling_s": SETTLE_LIMIT_S}, Verdict.ENDED),
-        (replace(RUNS, exit=Exit(exit_code=0), shim_alive=False), {}, Verdict.ENDED),
+        (replace(OVER, exit=Exit(exit_code=0)), {}, Verdict.WAIT),
+        (replace(OVER, exit=Exit(exit_code=0)), {"settling_s": SETTLE_LIMIT_S}, Verdict.ENDED),
+        (replace(OVER, exit=Exit(exit_code=0), shim_alive=False), {}, Verdict.ENDED),
+        # Written by the payload itself, which lives.
+        (replace(RUNS, exit=Exit(exit_code=0), shim_alive=False), {}, Verdict.WAIT),
+        (replace(RUNS, exit=Exit(exit_code=0), shim_alive=False), {"settling_s": NUDGE_AFTER_S}, Verdict.LOST),
     ],
 )
 def test_verdicts(facts, times, expected):
@@ -64,7 +69,7 @@ def test_what_was_claimed_is_never_started_and_an_exit_never_lost(bits):
     for claimed_s, over_s, settling_s in product((0.0, 1e6), repeat=3):
         found = verdict(facts, claimed_s, over_s, settling_s)
         assert (found is Verdict.START) <= (not claimed and not ended)
-        assert (found in (Verdict.LOST, Verdict.NEVER, Verdict.START)) <= (not ended)
+        assert (found in (Verdict.LOST, Verdict.NEVER, Verdict.START)) <= (not ended or facts.payload_alive)
         if facts.shim_alive and not ended and not early and claimed:
             assert found in (Verdict.WAIT, Verdict.NUDGE)
 
