@@ -33,6 +33,7 @@ test: lint unit ## ruff, mypy and all tests; skipped ones are counted with their
 
 lint: $(READY) ## ruff and mypy (strict) only
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
 	$(PY) -m mypy .
 
 # Those that kill real pilots come first and alone: they share the machine with nothing but their like.

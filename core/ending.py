@@ -135,12 +135,8 @@ def _leave_if_idle(turn: Turn) -> None:
         if ending is None and not hunt.over:
             return
         late = ending is not None and turn.now.mono >= ending.deadline_at
-        undelivered = [
-            row for row in turn.ledger.outbox.values() if not _held(turn, row.job_key) and row.attempts == 0
-        ]
-        unsettled = [
-            job for job in turn.ledger.jobs.values() if job.state not in SETTLED | {JobState.HOLDING}
-        ]
+        undelivered = [row for row in turn.ledger.outbox.values() if not _held(turn, row.job_key) and row.attempts == 0]
+        unsettled = [job for job in turn.ledger.jobs.values() if job.state not in SETTLED | {JobState.HOLDING}]
         cleaning = any(job.state is JobState.DONE for job in turn.ledger.jobs.values())
         busy = is_open(turn, "acquire") or unsettled or ((undelivered or cleaning) and not late)
         if busy and not (late and not unsettled):

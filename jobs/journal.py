@@ -154,9 +154,7 @@ def _load(base: sqlite3.Connection) -> Ledger | None:
         jobs={key: decode(doc, JobRecord) for key, doc in base.execute("SELECT key, doc FROM jobs ORDER BY key")},
         dossiers={key: decode(doc, Dossier) for key, doc in base.execute("SELECT key, doc FROM dossiers")},
         tasks={record.key: record for record in map(_task, base.execute("SELECT * FROM tasks"))},
-        outbox={
-            sequence: decode(doc, Row) for sequence, doc in base.execute("SELECT * FROM outbox ORDER BY sequence")
-        },
+        outbox={sequence: decode(doc, Row) for sequence, doc in base.execute("SELECT * FROM outbox ORDER BY sequence")},
     )
 
 

@@ -109,12 +109,8 @@ def reopened(ledger: Ledger) -> Ledger:
     return replace(
         ledger,
         generation=ledger.generation + 1,
-        tasks={
-            key: replace(task, issued=0, not_before_at=0.0, issued_at=0.0) for key, task in ledger.tasks.items()
-        },
-        outbox={
-            sequence: replace(row, first_try_at=0.0, next_try_at=0.0) for sequence, row in ledger.outbox.items()
-        },
+        tasks={key: replace(task, issued=0, not_before_at=0.0, issued_at=0.0) for key, task in ledger.tasks.items()},
+        outbox={sequence: replace(row, first_try_at=0.0, next_try_at=0.0) for sequence, row in ledger.outbox.items()},
         jobs={
             key: replace(job, next_heartbeat=0.0, accepted_at=0.0, proxy_check_at=0.0)
             for key, job in ledger.jobs.items()

@@ -51,9 +51,7 @@ def plan(*_arguments):
         stage_in=StageIn(job_dir="/j", transfers=(transfer("input"),)),
         run=RunPayload(job_id=5, job_dir="/j", control_dir="/c", command="x", environment=()),
         stage_out=StageOut(job_dir="/j", transfers=(transfer("output"),)),
-        log=TransferLog(
-            job_dir="/j", archive_path="/l", top_name="t", exclude=(), extras=(), transfer=transfer("log")
-        ),
+        log=TransferLog(job_dir="/j", archive_path="/l", top_name="t", exclude=(), extras=(), transfer=transfer("log")),
         watch=Watch(job_id=5, job_dir="/j", control_dir="/c"),
         clean=CleanUp(root="/m", paths=("/j",)),
     )

@@ -123,9 +123,7 @@ def run_jobs(sandbox, authority, *options, environment=None, check=False):
     with PilotRun(sandbox) as run:
         environ = {"HOME": str(run.home), **(environment or {})}
         environ.setdefault("SSL_CERT_FILE", str(authority.file))
-        run.start(
-            "--capath", str(authority.file), *options, wrap=checking if check else list, environment=environ
-        )
+        run.start("--capath", str(authority.file), *options, wrap=checking if check else list, environment=environ)
         assert run.wait_exit() == 0, run.story()
         assert sandbox.job(job_id)["finals_accepted"] == 1, run.story()
         assert TOKEN not in run.log() + run.out.read_text()

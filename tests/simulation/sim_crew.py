@@ -403,5 +403,3 @@ def _result(task: Any) -> Any:
     if isinstance(task, Pulse):
         return Pulsed()
     return Prepared() if isinstance(task, PrepareJob) else CleanedUp()
-
-

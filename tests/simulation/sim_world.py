@@ -484,4 +484,3 @@ def _signal_event(number: int) -> SignalArrived:
 def run_seed(seed: int, tally: Tally, **rides: bool) -> None:
     """Simulate one seed; `rides` are the costly checks that go along: journal, round_trip, whole (the real plans)."""
     World(seed, tally, **rides).run()
-

@@ -191,9 +191,7 @@ def test_case_59_maps_join_the_report(tmp_path, report, kept):
 
 def test_case_57_both_kill_files_at_home_and_at_the_access_point(settings, tmp_path):
     (tmp_path / "ap").mkdir()
-    far = Settings(
-        queue="Q", home=str(tmp_path), handover=Handover(harvester=True, access_point=str(tmp_path / "ap"))
-    )
+    far = Settings(queue="Q", home=str(tmp_path), handover=Handover(harvester=True, access_point=str(tmp_path / "ap")))
     life.end(far, 0, 0.0, jobs_left=False)
     kills = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("kill_worker*")}
     assert kills == {"kill_worker", "kill_worker.json", "ap/kill_worker", "ap/kill_worker.json"}

@@ -69,9 +69,7 @@ def test_a_log_that_cannot_be_linked_is_told(tmp_path):
 
 
 def test_the_configuration_file_of_the_wrapper_is_honoured(sandbox, pilot):
-    (job_id,) = sandbox.make_jobs(
-        1, outputs=[1000], transform="work.py", payload={"until": str(pilot.payload_end)}
-    )
+    (job_id,) = sandbox.make_jobs(1, outputs=[1000], transform="work.py", payload={"until": str(pilot.payload_end)})
     config = pilot.home / "pilot.cfg"
     config.write_text("[Pilot]\nheartbeat: 1\n")
     pilot.start(environment={"HARVESTER_PILOT_CONFIG": str(config)})

@@ -118,5 +118,3 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     if stream is None:
         raise ValueError("a child without pipes")
     return stream
-
-

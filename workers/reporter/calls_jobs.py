@@ -38,9 +38,7 @@ class ResourceType:
     max_mb_per_core: int | None = None
 
 
-def get_job_status(
-    settings: Settings, job_ids: Sequence[int], *, dialect: str = "v1"
-) -> Call[tuple[JobStatus, ...]]:
+def get_job_status(settings: Settings, job_ids: Sequence[int], *, dialect: str = "v1") -> Call[tuple[JobStatus, ...]]:
     """Return the call that brings the states of jobs, in the order of their ids; of use after a restart."""
     if dialect == "legacy":
         arguments: dict[str, object] = {"job_ids": " ".join(map(str, job_ids))}

@@ -49,9 +49,7 @@ class ServerV1:
         return Exchange(
             what="job request",
             limit_s=self._settings.http_timeout_s,
-            ask=lambda: dialect_v1.post(
-                self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)
-            ),
+            ask=lambda: dialect_v1.post(self._settings, "pilot/acquire_jobs", with_space(self._settings, task.request)),
             read=dialect_v1.read_job,
             check=lambda: reason_to_wait(self._settings, task),
         )

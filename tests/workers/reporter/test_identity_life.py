@@ -253,7 +253,7 @@ def test_a_place_that_cannot_be_written_and_the_renewed_token_counts_all_the_sam
     monkeypatch.setattr(identity_check, "write_secret", only_own)
     work = place / "work"
     work.mkdir()
-    with RawServer(says(granted(new) )) as server:
+    with RawServer(says(granted(new))) as server:
         settings = settings_for(server.url, place, workdir=str(work))
         environ = environ_of(place, PANDA_AUTH_TOKEN_KEY="key")
         assert ask(settings, environ, RENEW).renewed

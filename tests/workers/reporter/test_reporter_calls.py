@@ -145,9 +145,7 @@ def test_an_unknown_argument_of_an_event_report_is_a_failure(settings):
 def test_event_calls_in_legacy(settings, text):
     pack = json.dumps if text else lambda value: value
     ranges = [{"eventRangeID": "1-2-3-4-5", "startEvent": 1}]
-    acquire = calls_events.acquire_ranges(
-        settings, job_id=1, jobset_id=2, task_id=3, n_ranges=4, dialect="legacy"
-    )
+    acquire = calls_events.acquire_ranges(settings, job_id=1, jobset_id=2, task_id=3, n_ranges=4, dialect="legacy")
     assert acquire.request.url.endswith("/server/panda/getEventRanges")
     assert acquire.read(as_json({"StatusCode": 0, "eventRanges": pack(ranges)})) == tuple(ranges)
     report = calls_events.update_ranges(settings, ranges, dialect="legacy")
