@@ -181,6 +181,12 @@ def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
         end_hunt(turn, f"{code} {diag}", process_exit_code(code))
 
 
+def request_refused(turn: Turn, diag: str) -> None:
+    """End the hunt: the server will answer the same request, of the same person, the same way (case 11; exit 79)."""
+    code = ErrorCode.COMMUNICATIONFAILURE
+    end_hunt(turn, f"{int(code)} {diag}", process_exit_code(code))
+
+
 def queue_again(turn: Turn, task: TaskRecord, diag: str) -> bool:
     """Put a fetch of the descriptions off for 15 to 45 s (with the usual tuning); False after the third one.
 

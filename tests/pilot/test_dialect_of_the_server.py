@@ -43,8 +43,8 @@ def test_a_server_that_does_not_know_v1_gets_the_whole_job_in_legacy(both_sandbo
         run.assert_clean()
 
 
-def test_case_11_a_refused_token_does_not_change_the_dialect(tmp_path):
-    """Nor do requests for jobs that are made again: each is one request, in v1."""
+def test_case_11_a_refused_token_ends_the_pilot_and_does_not_change_the_dialect(tmp_path):
+    """One request, in v1; the exit code says that the server cannot be worked with."""
     (tmp_path / "token").write_text(TOKEN)
     environ = {"OIDC_AUTH_TOKEN": "token", "OIDC_AUTH_ORIGIN": "a:b", "OIDC_AUTH_DIR": str(tmp_path / "x"), **IDS}
     with (
@@ -53,9 +53,9 @@ def test_case_11_a_refused_token_does_not_change_the_dialect(tmp_path):
     ):
         sandbox.make_jobs(1)
         run.start("-v", "2", "-x", "2", environment={"HOME": str(run.home), **environ})
-        assert run.wait_exit() == 0, run.story()
+        assert run.wait_exit() == 79, run.story()
         calls = spoken(sandbox)
-        assert calls.count("acquire_jobs") == 2
+        assert calls.count("acquire_jobs") == 1
         assert {*calls} & {*LEGACY} == set()
         assert "Token authentication failed" in run.log()
         assert TOKEN not in run.log() + run.out.read_text()
