@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host.clock import now
-from ipc.schema import Copy, StageIn, StageOut, Transfer
+from ipc.parts import Copy, Transfer
+from ipc.tasks import StageIn, StageOut
 from movers import cp
 from movers.base import Order
 from movers.child import arguments

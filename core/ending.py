@@ -16,7 +16,7 @@ from core.state import Turn
 from core.tasks import cancel_job_tasks, cancel_task, is_open
 from errors.catalogue import diagnostics, process_exit_code, signal_code
 from errors.codes import ErrorCode
-from ipc.schema import KillPayload
+from ipc.tasks import KillPayload
 from jobs.ledger import Ending, Ledger
 from jobs.states import OPEN_TO_ERRORS, SETTLED, JobEvent, JobState
 from workflows.standard import secrets_only

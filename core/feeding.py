@@ -13,22 +13,10 @@ from core.life import begin_payload, end_if_idle, fail, job_of, move, put_job, s
 from core.state import Turn
 from core.tasks import is_open, open_task
 from errors.codes import ErrorCode
-from ipc.schema import (
-    AcquireRanges,
-    ChannelOpen,
-    EventsCounted,
-    EventsFed,
-    FeedEvents,
-    Heed,
-    Observation,
-    RangesAcquired,
-    RangesReported,
-    ReportRanges,
-    Result,
-    Staged,
-    StageTar,
-    Wanted,
-)
+from ipc.observations import ChannelOpen, EventsCounted, Observation, Wanted
+from ipc.results import EventsFed, RangesAcquired, RangesReported, Result, Staged
+from ipc.schema import Heed
+from ipc.tasks import AcquireRanges, FeedEvents, ReportRanges, StageTar
 from jobs.ledger import TaskRecord
 from jobs.record import JobRecord
 from jobs.states import JobEvent, JobState

@@ -11,7 +11,8 @@ from core.tasks import is_open, open_task, put_off
 from errors.catalogue import process_exit_code
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import AcquireJob, NoJob, QueueFetched
+from ipc.results import NoJob, QueueFetched
+from ipc.tasks import AcquireJob
 from jobs.ledger import TaskRecord, fingerprint
 from jobs.states import JobState
 from workflows.information import life_limit_s, queue_task

@@ -13,7 +13,8 @@ from core.life import active_jobs, fail
 from core.state import Turn
 from core.tasks import is_open, open_task
 from errors.catalogue import process_exit_code
-from ipc.schema import CheckIdentity, IdentityChecked, Result
+from ipc.results import IdentityChecked, Result
+from ipc.tasks import CheckIdentity
 from jobs.ledger import TaskRecord
 from settings.server import identity_in_use, renewable_token
 from workflows.credentials import RUN_LEAST_S, START_LEAST_S, pilot_role

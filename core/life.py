@@ -11,17 +11,8 @@ from core.tasks import cancel_job_tasks, cancel_task, close_task, is_open, open_
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from errors.exceptions import BulkheadError
-from ipc.schema import (
-    AcquireRanges,
-    AskJobStatus,
-    FeedEvents,
-    KillPayload,
-    ReportRanges,
-    StageOut,
-    StageTar,
-    Variable,
-    Watch,
-)
+from ipc.parts import Variable
+from ipc.tasks import AcquireRanges, AskJobStatus, FeedEvents, KillPayload, ReportRanges, StageOut, StageTar, Watch
 from jobs.definition import identify
 from jobs.record import GIVEN, UNKNOWN_ATTEMPT, Dossier, JobRecord, Stamps
 from jobs.states import IMPOSSIBLE, OPEN_TO_ERRORS, SETTLED, STAYS, TABLE, JobEvent, JobState, server_word

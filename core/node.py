@@ -4,7 +4,7 @@ import logging
 
 from core.state import Turn
 from core.tasks import open_task
-from ipc.schema import NodeDescribed, Result
+from ipc.results import NodeDescribed, Result
 from jobs.ledger import TaskRecord
 from workflows.node import node_task
 

@@ -13,7 +13,8 @@ from core.life import fail, job_of, put_job, tell
 from core.state import Turn
 from core.tasks import cancel_task, is_open, open_task
 from errors.codes import ErrorCode
-from ipc.schema import Inspect, Inspected, Result
+from ipc.results import Inspected, Result
+from ipc.tasks import Inspect
 from jobs.ledger import TaskRecord
 from jobs.record import JobRecord
 from jobs.states import MAY_HAVE_PAYLOAD, OPEN_TO_ERRORS

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from core.state import Turn
 from core.tasks import cancel_task, is_open, open_task
-from ipc.schema import SendUpdate
+from ipc.tasks import SendUpdate
 from jobs.ledger import Row, TaskRecord
 from jobs.states import JobState
 

@@ -11,7 +11,7 @@ from core.life import fail, job_of, put_job, start_payload
 from core.state import Turn
 from core.tasks import is_open, open_task
 from errors.codes import ErrorCode
-from ipc.schema import ProxyFetched, Result
+from ipc.results import ProxyFetched, Result
 from jobs.ledger import TaskRecord
 from jobs.record import GIVEN, NONE, JobRecord
 from jobs.states import JobState

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from core.state import Turn
 from core.tasks import cancel_task, open_task
-from ipc.schema import Watch
+from ipc.tasks import Watch
 from workflows.realtime import with_secrets
 
 _TASK = "watch"

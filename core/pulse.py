@@ -11,7 +11,7 @@ from core.state import Turn
 from core.tasks import is_open, open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
-from ipc.schema import Pulse
+from ipc.tasks import Pulse
 from jobs.record import JobRecord
 from jobs.states import OPEN_TO_ERRORS, JobState
 

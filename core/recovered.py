@@ -13,7 +13,8 @@ from core.outbox import drop_row
 from core.state import Turn
 from core.tasks import STATUS, open_task
 from errors.codes import ErrorCode
-from ipc.schema import AskJobStatus, JobStatusTold, Result
+from ipc.results import JobStatusTold, Result
+from ipc.tasks import AskJobStatus
 from jobs.ledger import TaskRecord
 from jobs.record import JobRecord
 from jobs.states import SETTLED, JobEvent, JobState

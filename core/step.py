@@ -28,7 +28,8 @@ from core.state import Phase, Pilot, Turn
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now
-from ipc.schema import Done, Failed, KillPayload, Observed, SendUpdate, Watch
+from ipc.schema import Done, Failed, Observed
+from ipc.tasks import KillPayload, SendUpdate, Watch
 from jobs.ledger import TaskRecord
 from jobs.states import MAY_HAVE_PAYLOAD, JobEvent, JobState
 

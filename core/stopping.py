@@ -8,7 +8,8 @@ from core.state import Turn
 from core.tasks import open_task
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
-from ipc.schema import KillPayload, PayloadEnded
+from ipc.results import PayloadEnded
+from ipc.tasks import KillPayload
 from jobs.record import JobRecord
 from jobs.states import JobState
 

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 from core.actions import Send
 from core.state import Phase, Turn
-from ipc.schema import (
+from ipc.schema import Assign, Cancel
+from ipc.tasks import (
     AcquireJob,
     AcquireRanges,
     AskJobStatus,
-    Assign,
-    Cancel,
     CheckIdentity,
     CleanUp,
     DescribeNode,

@@ -6,7 +6,9 @@ from dataclasses import replace
 from core.life import job_of, put_job
 from core.state import Turn
 from core.tasks import cancel_task, open_task
-from ipc.schema import Attempted, Result, SendTraces, TracesSent
+from ipc.observations import Attempted
+from ipc.results import Result, TracesSent
+from ipc.tasks import SendTraces
 from jobs.ledger import TaskRecord
 
 #: No more traces than this wait for the reporter.

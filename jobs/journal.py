@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ipc.codec import MessageError, decode, encode
-from ipc.schema import Task
+from ipc.tasks import Task
 from jobs.ledger import Ending, Hunt, Ledger, Row, TaskRecord
 from jobs.record import Dossier, JobRecord
 

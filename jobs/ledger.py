@@ -6,7 +6,7 @@ Times named `_at` are monotonic seconds: they mean something only while this boo
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from ipc.schema import SendUpdate, Task, Watch
+from ipc.tasks import SendUpdate, Task, Watch
 from jobs.record import Dossier, JobRecord
 
 

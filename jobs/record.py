@@ -2,21 +2,10 @@
 
 from dataclasses import dataclass
 
-from ipc.schema import (
-    CleanUp,
-    EventsFed,
-    FeedEvents,
-    FetchProxy,
-    PrepareJob,
-    RunPayload,
-    StageIn,
-    StageOut,
-    TraceBasis,
-    TransferLog,
-    TransferredFile,
-    Usage,
-    Watch,
-)
+from ipc.observations import Usage
+from ipc.parts import TraceBasis, TransferredFile
+from ipc.results import EventsFed
+from ipc.tasks import CleanUp, FeedEvents, FetchProxy, PrepareJob, RunPayload, StageIn, StageOut, TransferLog, Watch
 from jobs.states import JobState
 
 #: The attempt number of a job whose definition tells none: updates then leave it out.

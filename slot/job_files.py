@@ -18,7 +18,7 @@ from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.files import read_regular, write_atomic
 from host.watching import DirectoryWatch
-from ipc.schema import AcquireJob
+from ipc.tasks import AcquireJob
 from jobs.decoding import MAX_BYTES
 from jobs.definition_error import DefinitionError
 from jobs.ledger import fingerprint

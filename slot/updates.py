@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from host.files import read_bounded, write_atomic
-from ipc.schema import SendUpdate
+from ipc.tasks import SendUpdate
 from jobs.names import pattern
 from settings.settings import Settings
 from slot import legacy

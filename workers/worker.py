@@ -14,6 +14,8 @@ import zmq
 
 from host.clock import Now, now, wait_ms
 from ipc.link import Link
+from ipc.observations import Observation
+from ipc.results import Result
 from ipc.schema import (
     SCHEMA_VERSION,
     Assign,
@@ -23,14 +25,12 @@ from ipc.schema import (
     Failed,
     Heed,
     Hello,
-    Observation,
     Observed,
     Progress,
-    Result,
     Stop,
-    Task,
     ToWorker,
 )
+from ipc.tasks import Task
 
 STOP_LINGER_MS = 200
 ACTIVE_BEAT_S = 0.5

@@ -1,6 +1,6 @@
 """Which jobs get a proxy of their own, and under which role (panda-protocol 1.8, behaviour 8). Pure."""
 
-from ipc.schema import FetchProxy
+from ipc.tasks import FetchProxy
 from jobs.definition import JobDefinition
 from jobs.names import PAYLOAD_PROXY
 from plugins.experiments.roles import PILOT_ROLES, USER_ROLES

@@ -12,7 +12,8 @@ from dataclasses import replace
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from events.injection import inject
-from ipc.schema import EventStore, FeedEvents, RunPayload, TransferLog, Variable
+from ipc.parts import EventStore, Variable
+from ipc.tasks import FeedEvents, RunPayload, TransferLog
 from jobs.definition import JobDefinition
 from jobs.record import Plan
 from movers.registry import MOVERS

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from errors.codes import ErrorCode
-from ipc.schema import Usage
+from ipc.observations import Usage
 from jobs.record import JobRecord, Plan
 from settings.settings import Settings
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
-from ipc.schema import FetchQueue
+from ipc.tasks import FetchQueue
 from jobs.definition import JobDefinition
 from jobs.ledger import Hunt
 from queues.faults import QueueError

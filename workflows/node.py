@@ -1,6 +1,6 @@
 """Whether the worker node is described to the server, and as what (panda-protocol 1.7). Pure."""
 
-from ipc.schema import DescribeNode
+from ipc.tasks import DescribeNode
 from plugins.experiments.registry import experiment
 from settings.settings import Settings
 from workflows.request import queue_of

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ipc.schema import LogStream, Variable
+from ipc.parts import LogStream, Variable
 from jobs.definition import JobDefinition
 from queues.queue import Queue
 from settings.log_target import LogTarget, read_log_target

@@ -6,7 +6,7 @@ The free disk space is filled in by the reporter, which can look; the cap for it
 import json
 from functools import lru_cache
 
-from ipc.schema import QueueFetched
+from ipc.results import QueueFetched
 from jobs.ledger import Hunt
 from queues.queue import Queue, check_active, check_online, parse_queue
 from queues.storages import parse_storages

@@ -10,18 +10,8 @@ from pathlib import PurePosixPath
 
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
-from ipc.schema import (
-    CleanUp,
-    Copy,
-    PrepareJob,
-    RunPayload,
-    StageIn,
-    StageOut,
-    TextFile,
-    Transfer,
-    TransferLog,
-    Watch,
-)
+from ipc.parts import Copy, TextFile, Transfer
+from ipc.tasks import CleanUp, PrepareJob, RunPayload, StageIn, StageOut, TransferLog, Watch
 from jobs.definition import InputFile, JobDefinition, OutputFile, identify, parse
 from jobs.ledger import Hunt
 from jobs.names import SECRET_FILES, USER_SECRETS

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from errors.codes import ErrorCode
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 from jobs.definition import JobDefinition
 from jobs.definition_error import DefinitionError, shown
 from jobs.steps import CO, POST, PRE

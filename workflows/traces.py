@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ipc.schema import TraceBasis, TracedFile
+from ipc.parts import TraceBasis, TracedFile
 from jobs.definition import JobDefinition
 from jobs.record import Plan
 from settings.settings import VERSION, Settings

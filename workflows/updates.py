@@ -9,7 +9,7 @@ from errors.catalogue import diagnostics, is_recoverable
 from errors.codes import ErrorCode
 from errors.redaction import redact, redact_json
 from host.clock import utc_text
-from ipc.schema import TransferredFile
+from ipc.parts import TransferredFile
 from jobs.record import UNKNOWN_ATTEMPT, JobRecord, Plan
 from settings.settings import Settings
 from workflows.columns import storable

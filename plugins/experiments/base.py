@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ipc.schema import Variable
+from ipc.parts import Variable
 from jobs.definition import JobDefinition
 from queues.queue import Queue
 from settings.settings import Settings

@@ -2,7 +2,7 @@
 
 import re
 
-from ipc.schema import Variable
+from ipc.parts import Variable
 from jobs.definition import JobDefinition
 from jobs.transform import decide_transform
 from queues.queue import Queue

@@ -8,26 +8,10 @@ from core.events import Begun, Heard, Tick
 from core.state import Pilot
 from core.step import next_deadline, step
 from host.clock import Now
-from ipc.schema import (
-    SCHEMA_VERSION,
-    AcquireJob,
-    Assign,
-    CleanUp,
-    Copy,
-    Done,
-    Failed,
-    FetchQueue,
-    Hello,
-    JobAcquired,
-    PrepareJob,
-    QueueFetched,
-    RunPayload,
-    StageIn,
-    StageOut,
-    Transfer,
-    TransferLog,
-    Watch,
-)
+from ipc.parts import Copy, Transfer
+from ipc.results import JobAcquired, QueueFetched
+from ipc.schema import SCHEMA_VERSION, Assign, Done, Failed, Hello
+from ipc.tasks import AcquireJob, CleanUp, FetchQueue, PrepareJob, RunPayload, StageIn, StageOut, TransferLog, Watch
 from jobs.record import Plan
 from settings.settings import Settings
 

@@ -9,25 +9,10 @@ from core import life
 from core.commands import Command, read_command
 from core.events import Heard
 from errors.codes import ErrorCode
-from ipc.schema import (
-    Inspect,
-    Inspected,
-    KillPayload,
-    LimitExceeded,
-    Observed,
-    PayloadEnded,
-    PayloadKilled,
-    PayloadStarted,
-    Prepared,
-    Pulse,
-    RunPayload,
-    SendUpdate,
-    Staged,
-    StageIn,
-    StageOut,
-    UpdateAnswered,
-    Watch,
-)
+from ipc.observations import LimitExceeded, PayloadStarted
+from ipc.results import Inspected, PayloadEnded, PayloadKilled, Prepared, Staged, UpdateAnswered
+from ipc.schema import Observed
+from ipc.tasks import Inspect, KillPayload, Pulse, RunPayload, SendUpdate, StageIn, StageOut, Watch
 from jobs.states import JobState
 from settings.settings import Settings
 

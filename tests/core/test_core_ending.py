@@ -9,26 +9,10 @@ from pilot_rig import QUEUE_TEXT, Rig, plan, queue_and_job
 from core import life
 from core.actions import Send
 from core.events import GuardianDied, SignalArrived, WorkerDied
-from ipc.schema import (
-    ROLES,
-    AcquireJob,
-    Cancel,
-    FetchQueue,
-    KillPayload,
-    LogTransferred,
-    NoJob,
-    PayloadKilled,
-    Prepared,
-    PrepareJob,
-    QueueFetched,
-    RunPayload,
-    SendUpdate,
-    Staged,
-    StageIn,
-    TransferLog,
-    TransferredFile,
-    UpdateAnswered,
-)
+from ipc.parts import TransferredFile
+from ipc.results import LogTransferred, NoJob, PayloadKilled, Prepared, QueueFetched, Staged, UpdateAnswered
+from ipc.schema import ROLES, Cancel
+from ipc.tasks import AcquireJob, FetchQueue, KillPayload, PrepareJob, RunPayload, SendUpdate, StageIn, TransferLog
 from jobs.states import JobState
 
 FILE = TransferredFile(lfn="log", kind="log", status="transferred")

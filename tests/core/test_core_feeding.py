@@ -8,29 +8,10 @@ from pilot_rig import Rig, plan, queue_and_job
 from core import life
 from core.actions import Send
 from core.events import Heard, WorkerDied
-from ipc.schema import (
-    AcquireRanges,
-    ChannelOpen,
-    EventsCounted,
-    EventsFed,
-    FeedEvents,
-    Heed,
-    KillPayload,
-    Observed,
-    PayloadEnded,
-    PayloadKilled,
-    PayloadStarted,
-    Prepared,
-    PrepareJob,
-    RangesAcquired,
-    RunPayload,
-    SendUpdate,
-    Staged,
-    StageIn,
-    TransferLog,
-    UpdateAnswered,
-    Wanted,
-)
+from ipc.observations import ChannelOpen, EventsCounted, PayloadStarted, Wanted
+from ipc.results import EventsFed, PayloadEnded, PayloadKilled, Prepared, RangesAcquired, Staged, UpdateAnswered
+from ipc.schema import Heed, Observed
+from ipc.tasks import AcquireRanges, FeedEvents, KillPayload, PrepareJob, RunPayload, SendUpdate, StageIn, TransferLog
 from jobs.states import JobState
 
 FEED = FeedEvents(

@@ -8,7 +8,9 @@ from core.actions import KillWorker, Send, StartWorker
 from core.events import Heard, SignalArrived, Suspended, WorkerDied
 from core.state import Phase
 from errors.codes import ErrorCode
-from ipc.schema import ROLES, Beat, Done, Hello, PayloadEnded, Prepared, PrepareJob, RunPayload, Staged, StageIn, Stop
+from ipc.results import PayloadEnded, Prepared, Staged
+from ipc.schema import ROLES, Beat, Done, Hello, Stop
+from ipc.tasks import PrepareJob, RunPayload, StageIn
 
 
 @pytest.fixture

@@ -8,28 +8,30 @@ from pilot_rig import JOB, QUEUE_TEXT, Rig, plan
 
 from core import life
 from core.events import Heard
-from ipc.schema import (
-    AcquireJob,
+from ipc.observations import LimitExceeded
+from ipc.parts import TransferredFile
+from ipc.results import (
     CleanedUp,
-    CleanUp,
-    FetchQueue,
     JobAcquired,
-    LimitExceeded,
     LogTransferred,
     NoJob,
-    Observed,
     PayloadEnded,
     Prepared,
-    PrepareJob,
     QueueFetched,
+    Staged,
+    UpdateAnswered,
+)
+from ipc.schema import Observed
+from ipc.tasks import (
+    AcquireJob,
+    CleanUp,
+    FetchQueue,
+    PrepareJob,
     RunPayload,
     SendUpdate,
-    Staged,
     StageIn,
     StageOut,
     TransferLog,
-    TransferredFile,
-    UpdateAnswered,
     Watch,
 )
 from jobs.ledger import inherited, reopened

@@ -3,7 +3,8 @@
 import pytest
 from pilot_rig import JOB, QUEUE_TEXT, Rig, plan
 
-from ipc.schema import AcquireJob, CheckIdentity, FetchQueue, IdentityChecked, JobAcquired, QueueFetched
+from ipc.results import IdentityChecked, JobAcquired, QueueFetched
+from ipc.tasks import AcquireJob, CheckIdentity, FetchQueue
 from settings.settings import Settings
 
 TOKEN = (("OIDC_AUTH_TOKEN", "t"), ("OIDC_AUTH_ORIGIN", "a:b"), ("PANDA_AUTH_TOKEN_KEY", "k"))

@@ -5,7 +5,8 @@ import json
 import pytest
 from pilot_rig import QUEUE_TEXT, Rig
 
-from ipc.schema import AcquireJob, DescribeNode, FetchQueue, NodeDescribed, QueueFetched
+from ipc.results import NodeDescribed, QueueFetched
+from ipc.tasks import AcquireJob, DescribeNode, FetchQueue
 
 
 class Experiment:

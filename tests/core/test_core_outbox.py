@@ -7,24 +7,11 @@ from pilot_rig import KEY, Rig, plan, queue_and_job
 
 from core import life
 from core.events import Heard
-from ipc.schema import (
-    LimitExceeded,
-    LogTransferred,
-    Observed,
-    PayloadEnded,
-    PayloadStarted,
-    Prepared,
-    PrepareJob,
-    RunPayload,
-    SendUpdate,
-    Staged,
-    StageIn,
-    StageOut,
-    TransferLog,
-    TransferredFile,
-    UpdateAnswered,
-    Watch,
-)
+from ipc.observations import LimitExceeded, PayloadStarted
+from ipc.parts import TransferredFile
+from ipc.results import LogTransferred, PayloadEnded, Prepared, Staged, UpdateAnswered
+from ipc.schema import Observed
+from ipc.tasks import PrepareJob, RunPayload, SendUpdate, StageIn, StageOut, TransferLog, Watch
 from jobs.states import JobState
 from settings.settings import Settings, Tuning
 

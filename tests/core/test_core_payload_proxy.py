@@ -6,19 +6,11 @@ import pytest
 from pilot_rig import Rig, plan, queue_and_job
 
 from core.events import Heard
-from ipc.schema import (
-    FetchProxy,
-    Observed,
-    PayloadEnded,
-    PayloadStarted,
-    Prepared,
-    PrepareJob,
-    ProxyFetched,
-    RunPayload,
-    Staged,
-    StageIn,
-    Variable,
-)
+from ipc.observations import PayloadStarted
+from ipc.parts import Variable
+from ipc.results import PayloadEnded, Prepared, ProxyFetched, Staged
+from ipc.schema import Observed
+from ipc.tasks import FetchProxy, PrepareJob, RunPayload, StageIn
 from jobs.states import JobState
 from settings.settings import Settings
 

@@ -6,7 +6,8 @@ import pytest
 from pilot_rig import KEY, Rig, plan, queue_and_job
 
 from core.recovered import why_over
-from ipc.schema import AskJobStatus, JobStatusTold, PrepareJob, RunPayload, SendUpdate, Staged, StageIn, StageOut
+from ipc.results import JobStatusTold, Staged
+from ipc.tasks import AskJobStatus, PrepareJob, RunPayload, SendUpdate, StageIn, StageOut
 from jobs.ledger import reopened
 from jobs.record import JobRecord
 from jobs.states import JobState

@@ -7,7 +7,7 @@ from pilot_rig import KEY, Rig, plan, queue_and_job
 
 from core import life
 from core.state import Turn
-from ipc.schema import CleanUp
+from ipc.tasks import CleanUp
 from jobs.states import JobEvent, JobState
 from settings.settings import Settings
 

@@ -10,32 +10,32 @@ from core import life
 from core.actions import Leave, Say
 from core.events import Heard
 from core.traces import LINGER_S, MAX_WAITING
-from ipc.schema import (
-    AcquireJob,
-    Attempt,
-    Attempted,
+from ipc.observations import Attempted
+from ipc.parts import Attempt, TraceBasis, TransferredFile
+from ipc.results import (
     CleanedUp,
-    CleanUp,
-    FetchQueue,
     JobAcquired,
     LogTransferred,
     NoJob,
-    Observed,
     PayloadEnded,
     Prepared,
-    PrepareJob,
     QueueFetched,
+    Staged,
+    TracesSent,
+    UpdateAnswered,
+)
+from ipc.schema import Observed
+from ipc.tasks import (
+    AcquireJob,
+    CleanUp,
+    FetchQueue,
+    PrepareJob,
     RunPayload,
     SendTraces,
     SendUpdate,
-    Staged,
     StageIn,
     StageOut,
-    TraceBasis,
-    TracesSent,
     TransferLog,
-    TransferredFile,
-    UpdateAnswered,
 )
 
 BASIS = TraceBasis(

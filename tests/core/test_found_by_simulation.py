@@ -9,22 +9,18 @@ from core import life
 from core.actions import EndPayload, Leave
 from core.events import SignalArrived, Suspended, WorkerDied
 from core.state import Phase
-from ipc.schema import (
+from ipc.parts import TransferredFile
+from ipc.results import LogTransferred, PayloadEnded, Prepared, Staged, UpdateAnswered
+from ipc.tasks import (
     AcquireJob,
     FetchQueue,
     KillPayload,
-    LogTransferred,
-    PayloadEnded,
-    Prepared,
     PrepareJob,
     RunPayload,
     SendUpdate,
-    Staged,
     StageIn,
     StageOut,
     TransferLog,
-    TransferredFile,
-    UpdateAnswered,
 )
 from jobs.ledger import Hunt, reopened
 from jobs.states import JobState

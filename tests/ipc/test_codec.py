@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.codec import MessageError, decode, encode
-from ipc.schema import Assign, Beat, Hello, Inspect, Message, Pulse, ToSupervisor, ToWorker, Transfer
+from ipc.parts import Transfer
+from ipc.schema import Assign, Beat, Hello, Message, ToSupervisor, ToWorker
+from ipc.tasks import Inspect, Pulse
 
 # NaN is equal to nothing, itself included; no message carries one.
 st.register_type_strategy(float, st.floats(allow_nan=False))

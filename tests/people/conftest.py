@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from host.processes import identify
-from ipc.schema import TransferredFile, Usage
+from ipc.observations import Usage
+from ipc.parts import TransferredFile
 from jobs.journal import Journal
 from jobs.ledger import Hunt, Ledger, Row
 from jobs.record import JobRecord, Stamps

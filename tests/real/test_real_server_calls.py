@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from ipc.schema import DescribeNode, NodeDescribed
+from ipc.results import NodeDescribed
+from ipc.tasks import DescribeNode
 from settings.settings import Settings
 from workers.reporter import calls_credentials, calls_events, calls_jobs
 from workers.reporter.carrier import Carrier

@@ -14,18 +14,9 @@ from core.state import Phase, Pilot
 from errors.catalogue import signal_code
 from errors.codes import ErrorCode
 from ipc.codec import decode, encode
-from ipc.schema import (
-    Assign,
-    CleanUp,
-    Done,
-    Failed,
-    Observed,
-    SendUpdate,
-    StageOut,
-    Task,
-    TransferLog,
-    UpdateAnswered,
-)
+from ipc.results import UpdateAnswered
+from ipc.schema import Assign, Done, Failed, Observed
+from ipc.tasks import CleanUp, SendUpdate, StageOut, Task, TransferLog
 from jobs.ledger import Ending, Hunt, Ledger, Row, TaskRecord
 from jobs.record import Dossier, JobRecord
 from jobs.states import OPEN_TO_ERRORS, JobState

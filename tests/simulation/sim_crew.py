@@ -9,49 +9,37 @@ from sim_payloads import well
 from sim_server import failure
 
 from errors.codes import ErrorCode
-from ipc.schema import (
-    SCHEMA_VERSION,
-    AcquireJob,
-    Assign,
-    Attempt,
-    Attempted,
-    Beat,
-    Cancel,
+from ipc.observations import Attempted, LimitExceeded, PayloadStarted, Usage
+from ipc.parts import Attempt, TransferredFile
+from ipc.results import (
     CleanedUp,
-    CleanUp,
-    Done,
-    Failed,
-    FeedEvents,
-    FetchQueue,
-    Heed,
-    Hello,
-    Inspect,
     Inspected,
-    KillPayload,
-    LimitExceeded,
     LogTransferred,
-    Observed,
     PayloadEnded,
     PayloadKilled,
-    PayloadStarted,
     Prepared,
-    PrepareJob,
-    Progress,
-    Pulse,
     Pulsed,
+    Staged,
+    TracesSent,
+    UpdateAnswered,
+)
+from ipc.schema import SCHEMA_VERSION, Assign, Beat, Cancel, Done, Failed, Heed, Hello, Observed, Progress, Stop
+from ipc.tasks import (
+    AcquireJob,
+    CleanUp,
+    FeedEvents,
+    FetchQueue,
+    Inspect,
+    KillPayload,
+    PrepareJob,
+    Pulse,
     RunPayload,
     SendTraces,
     SendUpdate,
-    Staged,
     StageIn,
     StageOut,
     StageTar,
-    Stop,
-    TracesSent,
     TransferLog,
-    TransferredFile,
-    UpdateAnswered,
-    Usage,
     Watch,
 )
 

@@ -4,22 +4,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from errors.codes import ErrorCode
-from ipc.schema import (
-    AcquireRanges,
-    ChannelOpen,
-    Copy,
-    EventsCounted,
-    EventsFed,
-    Failed,
-    FeedEvents,
-    Heed,
-    Observed,
-    RangesAcquired,
-    ReportRanges,
-    StageTar,
-    Transfer,
-    Wanted,
-)
+from ipc.observations import ChannelOpen, EventsCounted, Wanted
+from ipc.parts import Copy, Transfer
+from ipc.results import EventsFed, RangesAcquired
+from ipc.schema import Failed, Heed, Observed
+from ipc.tasks import AcquireRanges, FeedEvents, ReportRanges, StageTar
 
 if TYPE_CHECKING:
     from sim_crew import Process

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from errors.codes import ErrorCode
-from ipc.schema import PayloadEnded
+from ipc.results import PayloadEnded
 
 
 class TwiceError(AssertionError):

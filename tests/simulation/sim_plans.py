@@ -10,22 +10,8 @@ from typing import Any
 from core import life
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
-from ipc.schema import (
-    CleanUp,
-    Copy,
-    EventStore,
-    FeedEvents,
-    FetchProxy,
-    PrepareJob,
-    RunPayload,
-    StageIn,
-    StageOut,
-    TraceBasis,
-    Transfer,
-    TransferLog,
-    Variable,
-    Watch,
-)
+from ipc.parts import Copy, EventStore, TraceBasis, Transfer, Variable
+from ipc.tasks import CleanUp, FeedEvents, FetchProxy, PrepareJob, RunPayload, StageIn, StageOut, TransferLog, Watch
 from jobs.ledger import Hunt
 from jobs.record import Plan, ReportedFile
 from jobs.states import TABLE, JobEvent, JobState

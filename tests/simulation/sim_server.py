@@ -8,14 +8,7 @@ from sim_faults import Faults
 from sim_plans import FIRST_ID, STORAGES, definition, whole_definition
 
 from errors.codes import ErrorCode
-from ipc.schema import (
-    AcquireJob,
-    AcquireRanges,
-    AskJobStatus,
-    CheckIdentity,
-    Failed,
-    FetchProxy,
-    FetchQueue,
+from ipc.results import (
     IdentityChecked,
     JobAcquired,
     JobStatusTold,
@@ -24,9 +17,18 @@ from ipc.schema import (
     QueueFetched,
     RangesAcquired,
     RangesReported,
+    UpdateAnswered,
+)
+from ipc.schema import Failed
+from ipc.tasks import (
+    AcquireJob,
+    AcquireRanges,
+    AskJobStatus,
+    CheckIdentity,
+    FetchProxy,
+    FetchQueue,
     ReportRanges,
     SendUpdate,
-    UpdateAnswered,
 )
 
 #: What the reporter asks.

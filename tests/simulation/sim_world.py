@@ -29,7 +29,8 @@ from core.state import Pilot
 from core.step import next_deadline, step
 from errors.exceptions import BulkheadError
 from host.clock import Now
-from ipc.schema import Assign, RunPayload, StageIn, StageOut, StageTar, TransferLog
+from ipc.schema import Assign
+from ipc.tasks import RunPayload, StageIn, StageOut, StageTar, TransferLog
 from jobs.journal import Journal
 from jobs.ledger import Ledger, inherited, reopened
 from supervision.recovery import _merged

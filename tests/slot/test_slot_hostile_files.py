@@ -8,7 +8,7 @@ import pytest
 from slot_rig import Messenger, environ_of, make_jobs, start_in, use_mv
 
 from errors.exceptions import JobError
-from ipc.schema import AcquireJob, SendUpdate
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.handover import Handover
 from settings.settings import Settings
 from slot import job_files, life

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from errors.exceptions import JobError
-from ipc.schema import AcquireJob
+from ipc.tasks import AcquireJob
 from jobs.ledger import fingerprint
 from settings.handover import FileNames, Handover
 from slot import job_files, turnover

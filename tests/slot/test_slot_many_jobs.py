@@ -6,7 +6,7 @@ import pytest
 from slot_rig import environ_of, make_jobs, read_json, start_in, use_mv
 
 from errors.exceptions import JobError
-from ipc.schema import AcquireJob
+from ipc.tasks import AcquireJob
 from jobs.definition_error import DefinitionError
 from jobs.ledger import fingerprint
 from settings.handover import Handover

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.schema import SendUpdate
+from ipc.tasks import SendUpdate
 from jobs.field_names import LEGACY_NAMES, legacy_timestamp, to_legacy
 from sandbox import client
 from settings.handover import Handover

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ipc.schema import FetchProxy
+from ipc.tasks import FetchProxy
 from jobs.definition import parse
 from queues.queue import parse_queue
 from settings.settings import Settings

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import CleanUp, Copy, PrepareJob, StageIn, Transfer, Usage, Watch
+from ipc.observations import Usage
+from ipc.parts import Copy, Transfer
+from ipc.tasks import CleanUp, PrepareJob, StageIn, Watch
 from jobs.record import JobRecord, Plan, Stamps
 from jobs.states import JobState
 from sandbox.columns import database_error

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from errors.codes import ErrorCode
 from host.clock import Now
-from ipc.schema import Inspect, Progress, Pulse, Pulsed, Task, Watch
+from ipc.results import Pulsed
+from ipc.schema import Progress
+from ipc.tasks import Inspect, Pulse, Task, Watch
 from settings.settings import Settings
 from workers.monitor.inspecting import Inspecting
 from workers.monitor.pulse import write_pulse

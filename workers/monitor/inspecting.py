@@ -9,7 +9,8 @@ from typing import IO
 from host.clock import Now
 from host.processes import freeze_and_kill
 from host.programs import program_arguments
-from ipc.schema import Inspect, Inspected
+from ipc.results import Inspected
+from ipc.tasks import Inspect
 from workers.monitor.looker import CORE_PREFIX, LIMIT_CHARS
 from workers.worker import Desk
 

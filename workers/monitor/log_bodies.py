@@ -5,7 +5,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from host.clock import utc_text
-from ipc.schema import LogStream
+from ipc.parts import LogStream
 
 #: What the forward protocol packs: texts, whole numbers, lists and objects of these.
 Packed = str | int | Sequence["Packed"] | Mapping[str, "Packed"]

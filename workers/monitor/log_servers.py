@@ -14,7 +14,7 @@ from importlib import import_module
 from urllib.parse import SplitResult, urlsplit
 
 from host.authorities import trusting_context
-from ipc.schema import LogStream
+from ipc.parts import LogStream
 from workers.monitor.log_bodies import forward_body, http_body, records_of
 
 _TIMEOUT_S = 10.0

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
-from ipc.schema import LimitExceeded, Usage, Watch
+from ipc.observations import LimitExceeded, Usage
+from ipc.tasks import Watch
 from workers.monitor.fit import Fit
 from workers.monitor.summary import OwnWords
 

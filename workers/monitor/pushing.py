@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from queue import SimpleQueue
 
-from ipc.schema import LogStream
+from ipc.parts import LogStream
 from workers.monitor.log_servers import push_to
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from errors.redaction import redact
 from host.clock import Now
 from host.files import read_bounded
-from ipc.schema import Inspect, LogStream, Watch
+from ipc.parts import LogStream
+from ipc.tasks import Inspect, Watch
 from workers.monitor.followed import Followed
 
 _log = logging.getLogger("monitor")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from host.files import read_bounded
-from ipc.schema import Usage
+from ipc.observations import Usage
 
 SUMMARY = "memory_monitor_summary.json"
 EVENT_LOOP = "eventLoopHeartBeat.txt"

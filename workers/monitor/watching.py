@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from host.clock import Now
-from ipc.schema import Watch
+from ipc.tasks import Watch
 from jobs.steps import main_dirs
 from workers.monitor.keeping import keep, recall
 from workers.monitor.machine import Sample, State, TreeSample, absorb, passed_limits, to_tell

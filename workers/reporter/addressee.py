@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ipc.schema import UpdateAnswered
+from ipc.results import UpdateAnswered
 from workers.reporter.dialect_legacy import read_fields
 from workers.reporter.exchange import Answer, Outcome, Reply
 from workers.reporter.foreign_json import ForeignJsonError

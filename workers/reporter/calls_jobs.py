@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ipc.schema import UpdateAnswered
+from ipc.results import UpdateAnswered
 from settings.settings import Settings
 from workers.reporter import dialect_legacy, dialect_v1
 from workers.reporter.answers import garbage, refused_by_status

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlencode
 
-from ipc.schema import JobAcquired, NoJob, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
 from jobs.literals import parse_literal
 from settings.server import server_url
 from settings.settings import Settings

@@ -7,7 +7,7 @@ import gzip
 import re
 from typing import Any
 
-from ipc.schema import JobAcquired, NoJob, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
 from settings.server import server_url
 from settings.settings import VERSION, Settings
 from workers.reporter.answers import (

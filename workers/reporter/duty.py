@@ -7,7 +7,9 @@ from typing import Any
 from errors.catalogue import diagnostics
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import (
+from ipc.results import JobAcquired
+from ipc.schema import Progress
+from ipc.tasks import (
     AcquireJob,
     AcquireRanges,
     AskJobStatus,
@@ -15,8 +17,6 @@ from ipc.schema import (
     DescribeNode,
     FetchProxy,
     FetchQueue,
-    JobAcquired,
-    Progress,
     ReportRanges,
     SendTraces,
     SendUpdate,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
 from errors.codes import ErrorCode
-from ipc.schema import Result
+from ipc.results import Result
 
 T_co = TypeVar("T_co", covariant=True)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

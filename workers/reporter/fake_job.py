@@ -2,7 +2,8 @@
 
 import json
 
-from ipc.schema import AcquireJob, JobAcquired, NoJob
+from ipc.results import JobAcquired, NoJob
+from ipc.tasks import AcquireJob
 from settings.settings import Settings
 from workers.reporter.exchange import Conversation, LocalCall, Outcome, Reply
 from workers.reporter.server_v1 import Exchange

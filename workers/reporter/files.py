@@ -12,7 +12,8 @@ from typing import Any
 from errors.codes import ErrorCode
 from host.clock import now, utc_text
 from host.files import read_bounded, read_regular, write_atomic
-from ipc.schema import AcquireJob, JobAcquired, NoJob, SendUpdate, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.exchange import MAX_ANSWER_BYTES, Conversation, Failure, LocalCall, Lost, Outcome, Reply
 from workers.reporter.foreign_json import ForeignJsonError, read_object, write_object

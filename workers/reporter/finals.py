@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from ipc.schema import SendUpdate
+from ipc.tasks import SendUpdate
 from workers.reporter.exchange import Answer, Failure, Outcome, Reply
 
 _NOT_THIS_PERSON = frozenset({401, 403})

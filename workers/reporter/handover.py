@@ -5,7 +5,8 @@ from pathlib import Path
 
 from errors.codes import ErrorCode
 from host.clock import now
-from ipc.schema import AcquireJob, JobAcquired, NoJob, SendUpdate, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from slot.job_files import take_job
 from slot.life import first_body, touch_heartbeat

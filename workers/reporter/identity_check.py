@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from errors.codes import ErrorCode
 from host.secret_files import write_secret
-from ipc.schema import CheckIdentity, IdentityChecked
+from ipc.results import IdentityChecked
+from ipc.tasks import CheckIdentity
 from settings.settings import Settings
 from workers.reporter.calls import Call
 from workers.reporter.calls_credentials import get_access_token, get_proxy

@@ -1,6 +1,7 @@
 """What the server knows of a job, asked once after a restart (panda-protocol 1.7)."""
 
-from ipc.schema import AskJobStatus, JobStatusTold
+from ipc.results import JobStatusTold
+from ipc.tasks import AskJobStatus
 from settings.settings import Settings
 from workers.reporter.answers import garbage
 from workers.reporter.calls import Call

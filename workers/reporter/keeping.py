@@ -15,7 +15,8 @@ import os
 from pathlib import Path
 
 from host.files import read_bounded, write_atomic
-from ipc.schema import AcquireJob, AcquireRanges, JobAcquired
+from ipc.results import JobAcquired
+from ipc.tasks import AcquireJob, AcquireRanges
 from jobs.ledger import fingerprint
 from workers.reporter.exchange import MAX_ANSWER_BYTES
 

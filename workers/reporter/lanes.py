@@ -1,6 +1,6 @@
 """Which call goes in which lane: jobs and their updates wait for nothing that does not concern them."""
 
-from ipc.schema import (
+from ipc.tasks import (
     AcquireRanges,
     AskJobStatus,
     CheckIdentity,

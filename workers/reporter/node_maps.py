@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from host.files import read_bounded, write_atomic
-from ipc.schema import DescribeNode, NodeDescribed
+from ipc.results import NodeDescribed
+from ipc.tasks import DescribeNode
 from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.exchange import Failure, LocalCall, Lost, Outcome, Reply, Request

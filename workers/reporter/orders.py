@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ipc.schema import SendUpdate, UpdateAnswered
+from ipc.results import UpdateAnswered
+from ipc.tasks import SendUpdate
 from workers.reporter.addressee import commanded
 from workers.reporter.calls_jobs import read_debug_switch
 from workers.reporter.exchange import Outcome, Reply

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from host.secret_files import write_secret
-from ipc.schema import FetchProxy, ProxyFetched
+from ipc.results import ProxyFetched
+from ipc.tasks import FetchProxy
 from settings.settings import Settings
 from workers.reporter.calls import Call
 from workers.reporter.calls_credentials import get_proxy

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from ipc.schema import AcquireJob, SendUpdate
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.exchange import Conversation
 from workers.reporter.fake_job import FakeSource

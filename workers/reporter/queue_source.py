@@ -18,7 +18,8 @@ from urllib.parse import quote as quote_url
 
 from errors.codes import ErrorCode
 from host.files import write_atomic
-from ipc.schema import FetchQueue, QueueFetched
+from ipc.results import QueueFetched
+from ipc.tasks import FetchQueue
 from queues.queue import READ_FIELDS
 from settings.settings import Settings
 from workers.reporter.dialect_v1 import user_agent

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from ipc.schema import AcquireJob, NoJob
+from ipc.results import NoJob
+from ipc.tasks import AcquireJob
 from settings.settings import Settings
 from workers.reporter.exchange import Failure, Outcome
 from workers.reporter.space import lack_of_space

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ipc.schema import AcquireJob, Result, SendUpdate
+from ipc.results import Result
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_legacy
 from workers.reporter.answers import names_method, unknown_dialect

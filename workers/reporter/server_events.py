@@ -12,7 +12,8 @@ from typing import Any
 
 from errors.codes import ErrorCode
 from host.files import read_bounded, write_atomic
-from ipc.schema import AcquireRanges, RangesAcquired, RangesReported, ReportRanges
+from ipc.results import RangesAcquired, RangesReported
+from ipc.tasks import AcquireRanges, ReportRanges
 from settings.settings import Settings
 from workers.reporter.calls import Call
 from workers.reporter.calls_events import EventReport, acquire_ranges, get_range_statuses, update_ranges

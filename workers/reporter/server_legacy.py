@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from host.clock import now
-from ipc.schema import AcquireJob, Result, SendUpdate
+from ipc.results import Result
+from ipc.tasks import AcquireJob, SendUpdate
 from jobs.field_names import legacy_timestamp
 from settings.settings import Settings
 from workers.reporter import dialect_legacy

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from errors.codes import ErrorCode
-from ipc.schema import AcquireJob, Result, SendUpdate
+from ipc.results import Result
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter import dialect_v1
 from workers.reporter.exchange import Failure, Reply, Request

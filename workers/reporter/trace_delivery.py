@@ -11,7 +11,8 @@ import socket
 import uuid
 from pathlib import Path
 
-from ipc.schema import SendTraces, TracesSent
+from ipc.results import TracesSent
+from ipc.tasks import SendTraces
 from settings.settings import Settings
 from workers.reporter.dialect_v1 import user_agent
 from workers.reporter.exchange import Answer, HttpRequest, LocalCall, Lost, Outcome, Reply, Request

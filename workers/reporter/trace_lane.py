@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from host.clock import Now
-from ipc.schema import SendTraces, TracesSent
+from ipc.results import TracesSent
+from ipc.tasks import SendTraces
 from settings.settings import Settings
 from workers.reporter.exchange import Failure
 from workers.reporter.lane import Lane

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from errors.catalogue import load
 from errors.codes import ErrorCode
 from errors.redaction import redact
-from ipc.schema import Attempt, TraceBasis, TracedFile
+from ipc.parts import Attempt, TraceBasis, TracedFile
 
 _REASON_CHARS = 500
 #: Names of failures that no tool's words stand for.

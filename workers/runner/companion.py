@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from host.clock import Now
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 from workers.runner.control import Exit, forbid_start
 from workers.runner.ending import Ending
 from workers.runner.running import Means, Running

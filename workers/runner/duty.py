@@ -6,7 +6,9 @@ from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
 from host.processes import Identity
-from ipc.schema import FeedEvents, Heed, KillPayload, Prepared, PrepareJob, Progress, RunPayload, Task
+from ipc.results import Prepared
+from ipc.schema import Heed, Progress
+from ipc.tasks import FeedEvents, KillPayload, PrepareJob, RunPayload, Task
 from settings.settings import Settings
 from workers.runner.feeding import Feeding
 from workers.runner.killing import Killing

@@ -33,15 +33,10 @@ from events.words import (
     Ticked,
 )
 from host.clock import Now, now
-from ipc.schema import (
-    ChannelOpen,
-    EventsCounted,
-    EventsFed,
-    FeedEvents,
-    Heed,
-    LimitExceeded,
-    Wanted,
-)
+from ipc.observations import ChannelOpen, EventsCounted, LimitExceeded, Wanted
+from ipc.results import EventsFed
+from ipc.schema import Heed
+from ipc.tasks import FeedEvents
 from settings.settings import Tuning
 from workers.runner.channel import Channel, Letter
 from workers.runner.control import look

@@ -6,7 +6,8 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
-from ipc.schema import KillPayload, PayloadKilled
+from ipc.results import PayloadKilled
+from ipc.tasks import KillPayload
 from workers.runner.control import forbid_start
 from workers.runner.ending import Ending
 from workers.runner.prepare import remove_secrets

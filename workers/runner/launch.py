@@ -13,7 +13,7 @@ from typing import IO
 
 from host.files import write_atomic
 from host.processes import Identity
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 
 #: What the shim's interpreter may need to start; the payload gets none of it.
 _INTERPRETER_VARIABLES = ("LD_LIBRARY_PATH", "PATH")

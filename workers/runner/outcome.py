@@ -12,7 +12,8 @@ from errors.redaction import redact
 from errors.reports import as_told, read_object
 from errors.texts import plain_lines
 from host.files import read_bounded
-from ipc.schema import PayloadEnded, RunPayload
+from ipc.results import PayloadEnded
+from ipc.tasks import RunPayload
 from jobs.steps import POST, PRE, Step, steps_of
 from workers.runner.control import Exit, look
 from workers.runner.events import counted_events

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
-from ipc.schema import PrepareJob, TextFile
+from ipc.parts import TextFile
+from ipc.tasks import PrepareJob
 from jobs.names import SECRET_FILES
 from workers.runner.launch import write_program
 

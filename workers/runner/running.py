@@ -10,7 +10,7 @@ from typing import Protocol
 from host.clock import Now
 from host.files import read_bounded
 from host.processes import Identity, send_signal
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 from settings.settings import Settings
 from workers.runner.control import Exit, Facts, look, still_known
 from workers.runner.ending import Ending

@@ -7,7 +7,7 @@ pre-process says that there is nothing left.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 from jobs.steps import PAYLOAD, POST, PRE, Step
 
 #: Exit codes of a pre-process: no point left, none left but at least one was processed, iteration limit.

@@ -11,7 +11,10 @@ from pathlib import Path
 from errors.codes import ErrorCode
 from errors.exceptions import JobError
 from host.clock import Now
-from ipc.schema import PayloadEnded, PayloadStarted, RunPayload, Variable
+from ipc.observations import PayloadStarted
+from ipc.parts import Variable
+from ipc.results import PayloadEnded
+from ipc.tasks import RunPayload
 from jobs.steps import CO, PAYLOAD, PRE, Step, steps_of
 from workers.runner import outcome
 from workers.runner.companion import Companion

@@ -20,20 +20,11 @@ from events.words import (
     TarFailed,
     TarStaged,
 )
-from ipc.schema import (
-    AcquireRanges,
-    Copy,
-    EventStore,
-    FeedEvents,
-    Heed,
-    RangesAcquired,
-    RangesReported,
-    ReportRanges,
-    Staged,
-    StageTar,
-    Transfer,
-    Wanted,
-)
+from ipc.observations import Wanted
+from ipc.parts import Copy, EventStore, Transfer
+from ipc.results import RangesAcquired, RangesReported, Staged
+from ipc.schema import Heed
+from ipc.tasks import AcquireRanges, FeedEvents, ReportRanges, StageTar
 from queues.paths import deterministic_path
 from workers.runner.ranges import ranges_of
 

@@ -4,18 +4,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from host.clock import Now, now
-from ipc.schema import (
-    Attempt,
-    Attempted,
-    CleanUp,
-    Progress,
-    Result,
-    StageIn,
-    StageOut,
-    StageTar,
-    Task,
-    TransferLog,
-)
+from ipc.observations import Attempted
+from ipc.parts import Attempt
+from ipc.results import Result
+from ipc.schema import Progress
+from ipc.tasks import CleanUp, StageIn, StageOut, StageTar, Task, TransferLog
 from settings.settings import Settings
 from workers.stager.children import Children, Watcher
 from workers.stager.machine import (

@@ -11,17 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from errors.codes import ErrorCode
-from ipc.schema import (
-    Attempt,
-    CleanedUp,
-    CleanUp,
-    LogTransferred,
-    Progress,
-    Result,
-    Staged,
-    TransferLog,
-    TransferredFile,
-)
+from ipc.parts import Attempt, TransferredFile
+from ipc.results import CleanedUp, LogTransferred, Result, Staged
+from ipc.schema import Progress
+from ipc.tasks import CleanUp, TransferLog
 from movers.base import MoverError
 from settings.settings import Tuning
 from workers.stager.plan import Item, StagerTask, Way, Work, archive_limit_s, discard_item, plan, wall_limit_s

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from errors.codes import ErrorCode
-from ipc.schema import Attempt, CleanUp, Copy, StageIn, StageOut, StageTar, Transfer, TransferLog
+from ipc.parts import Attempt, Copy, Transfer
+from ipc.tasks import CleanUp, StageIn, StageOut, StageTar, TransferLog
 from movers.base import MoverError, Order
 from movers.checksums import normal
 from settings.settings import Tuning

@@ -1,7 +1,8 @@
 """A job directory whose output goes to a log server, and a clock that is moved by hand."""
 
 from host.clock import Now, now
-from ipc.schema import LogStream, Variable, Watch
+from ipc.parts import LogStream, Variable
+from ipc.tasks import Watch
 from tests.waiting import wait_until
 from workers.monitor.streaming import Streams
 

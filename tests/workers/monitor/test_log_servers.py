@@ -11,7 +11,8 @@ import trustme
 from log_rig import LABELS, Job
 from log_server import ForwardServer, LogServer
 
-from ipc.schema import Inspect, LogStream
+from ipc.parts import LogStream
+from ipc.tasks import Inspect
 from tests.waiting import wait_until
 from workers.monitor.followed import Followed
 from workers.monitor.log_bodies import forward_body, pack

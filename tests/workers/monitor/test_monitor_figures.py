@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ipc.schema import Usage
+from ipc.observations import Usage
 from workers.monitor.fit import Fit
 from workers.monitor.keeping import keep, recall
 from workers.monitor.machine import DirectorySample, Sample, State, TreeSample, absorb, usage

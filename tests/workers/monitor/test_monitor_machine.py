@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors.codes import ErrorCode
-from ipc.schema import Watch
+from ipc.tasks import Watch
 from workers.monitor.machine import (
     DirectorySample,
     Memory,

@@ -10,7 +10,8 @@ import pytest
 
 from errors.codes import ErrorCode
 from host.clock import Now, now
-from ipc.schema import LimitExceeded, Usage, Watch
+from ipc.observations import LimitExceeded, Usage
+from ipc.tasks import Watch
 from jobs.steps import Step
 from settings.settings import Settings, Tuning
 from tests.workers.runner.rig import FakeDesk, Place

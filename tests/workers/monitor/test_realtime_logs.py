@@ -7,7 +7,7 @@ from log_rig import Job
 from log_server import LogServer
 
 from errors.redaction import redact
-from ipc.schema import LogStream
+from ipc.parts import LogStream
 from workers.monitor.log_bodies import http_body
 from workers.monitor.streaming import BATCH_BYTES, BEHIND_BYTES
 

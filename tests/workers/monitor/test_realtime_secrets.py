@@ -7,7 +7,8 @@ import pytest
 from log_server import LogServer
 
 from host.clock import now
-from ipc.schema import LogStream, Watch
+from ipc.parts import LogStream
+from ipc.tasks import Watch
 from tests.waiting import wait_until
 from workers.monitor.streaming import Streams
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from host.clock import now
-from ipc.schema import AcquireJob, SendUpdate
+from ipc.tasks import AcquireJob, SendUpdate
 from settings.settings import Settings
 from workers.reporter.duty import ReporterDuty
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ipc.schema import UpdateAnswered
+from ipc.results import UpdateAnswered
 from workers.reporter import dialect_legacy, dialect_v1
 from workers.reporter.addressee import commanded
 from workers.reporter.exchange import Answer, Failure, Lost

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import pytest
 from reporter_rig import settings_for, update
 
-from ipc.schema import AcquireJob, JobAcquired, NoJob, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
+from ipc.tasks import AcquireJob
 from jobs.field_names import LEGACY_NAMES, legacy_timestamp, to_legacy, to_v1
 from workers.reporter import dialect_legacy
 from workers.reporter.call_names import CALLS, call_names, renamed

@@ -11,7 +11,8 @@ import pytest
 import trustme
 from reporter_rig import RawServer, Rig, answer, says, settings_for
 
-from ipc.schema import CheckIdentity, IdentityChecked
+from ipc.results import IdentityChecked
+from ipc.tasks import CheckIdentity
 from tests import made_proxies
 from workers.reporter import certificates
 from workers.reporter.certificates import by_tools, certificate_ends

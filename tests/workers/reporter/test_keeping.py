@@ -2,7 +2,8 @@
 
 import stat
 
-from ipc.schema import AcquireJob, JobAcquired
+from ipc.results import JobAcquired
+from ipc.tasks import AcquireJob
 from jobs.ledger import fingerprint
 from workers.reporter.keeping import keep_job, kept_job
 

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from ipc.schema import DescribeNode, NodeDescribed
+from ipc.results import NodeDescribed
+from ipc.tasks import DescribeNode
 from sandbox.client import Sandbox
 from settings.settings import Settings
 from workers.reporter import node_facts

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ipc.schema import UpdateAnswered
+from ipc.results import UpdateAnswered
 from workers.reporter import dialect_legacy, dialect_v1
 from workers.reporter.exchange import Answer
 

@@ -6,7 +6,8 @@ from reporter_rig import RawServer, answer, says, update
 from test_reporter_hostile import STORED, in_turn, open_descriptors, silence
 
 from host.clock import now
-from ipc.schema import CheckIdentity, SendUpdate, UpdateAnswered
+from ipc.results import UpdateAnswered
+from ipc.tasks import CheckIdentity, SendUpdate
 from tests.waiting import wait_until
 from workers.reporter.lanes import ASIDE, JOBS, lane_of
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from reporter_rig import settings_for
 
-from ipc.schema import UpdateAnswered
+from ipc.results import UpdateAnswered
 from sandbox.client import Sandbox
 from workers.reporter import calls_credentials, calls_events, calls_jobs
 from workers.reporter.calls_events import EventReport

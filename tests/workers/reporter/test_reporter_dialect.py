@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ipc.schema import JobAcquired, NoJob, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
 from settings.settings import VERSION, Settings
 from workers.reporter.dialect_v1 import post, read_job, read_update
 from workers.reporter.exchange import Answer, Failure, Lost

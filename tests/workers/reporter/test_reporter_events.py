@@ -5,7 +5,8 @@ import json
 import pytest
 from reporter_rig import ACQUIRE, COMMUNICATION, RawServer, says, update
 
-from ipc.schema import AcquireRanges, RangesAcquired, RangesReported, ReportRanges
+from ipc.results import RangesAcquired, RangesReported
+from ipc.tasks import AcquireRanges, ReportRanges
 from sandbox.client import Sandbox
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 from reporter_rig import ACQUIRE, update
 
-from ipc.schema import JobAcquired, NoJob, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
 
 
 @pytest.fixture

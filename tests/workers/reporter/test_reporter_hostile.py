@@ -12,7 +12,8 @@ import trustme
 from reporter_rig import ACQUIRE, COMMUNICATION, RawServer, answer, says, update
 
 from host.clock import now
-from ipc.schema import FetchQueue, NoJob, QueueFetched, UpdateAnswered
+from ipc.results import NoJob, QueueFetched, UpdateAnswered
+from ipc.tasks import FetchQueue
 from tests.waiting import wait_until
 from workers.reporter.courier import CourierStuckError
 

@@ -3,7 +3,8 @@
 import pytest
 from reporter_rig import ACQUIRE, COMMUNICATION, update
 
-from ipc.schema import JobAcquired, NoJob, SendUpdate, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, UpdateAnswered
+from ipc.tasks import SendUpdate
 from sandbox.client import Sandbox
 
 _KINDS = {

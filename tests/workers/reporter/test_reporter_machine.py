@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ipc.schema import NoJob
+from ipc.results import NoJob
 from workers.reporter.exchange import Answer, Failure, LocalCall, Lost
 from workers.reporter.machine import Carry, Finish, GiveUp, Machine
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ipc.schema import FetchQueue, QueueFetched
+from ipc.results import QueueFetched
+from ipc.tasks import FetchQueue
 from settings.settings import Settings
 from workers.reporter.exchange import Answer, Failure, HttpRequest, LocalCall, Lost
 from workers.reporter.queue_source import QueueFetch

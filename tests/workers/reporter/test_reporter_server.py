@@ -8,7 +8,8 @@ from urllib.request import Request, urlopen
 import pytest
 from reporter_rig import ACQUIRE, COMMUNICATION, settings_for, update
 
-from ipc.schema import FetchQueue, JobAcquired, NoJob, PrepareJob, QueueFetched, SendUpdate, UpdateAnswered
+from ipc.results import JobAcquired, NoJob, QueueFetched, UpdateAnswered
+from ipc.tasks import FetchQueue, PrepareJob, SendUpdate
 from sandbox.client import Sandbox
 from workers.reporter.carrier import Carrier
 from workers.reporter.dialect_v1 import post

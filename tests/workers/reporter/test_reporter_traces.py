@@ -10,7 +10,9 @@ from reporter_rig import RawServer, answer, says, update
 
 from errors.codes import ErrorCode
 from host.clock import now
-from ipc.schema import Attempt, SendTraces, TraceBasis, TracedFile, TracesSent, UpdateAnswered
+from ipc.parts import Attempt, TraceBasis, TracedFile
+from ipc.results import TracesSent, UpdateAnswered
+from ipc.tasks import SendTraces
 from sandbox.traces import trace_problem
 from workers.reporter.exchange import Answer, Lost
 from workers.reporter.trace_delivery import TraceDelivery, curl_code, find_sender, write_code

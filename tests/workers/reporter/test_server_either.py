@@ -6,7 +6,8 @@ import logging
 import pytest
 from reporter_rig import ACQUIRE, settings_for, update
 
-from ipc.schema import NoJob, SendUpdate, UpdateAnswered
+from ipc.results import NoJob, UpdateAnswered
+from ipc.tasks import SendUpdate
 from workers.reporter.answers import unknown_dialect
 from workers.reporter.exchange import Answer, Failure, HttpRequest, Lost
 from workers.reporter.server_either import ServerEither

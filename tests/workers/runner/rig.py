@@ -12,7 +12,10 @@ import zmq
 
 from host.clock import now, wait_ms
 from host.processes import Identity, freeze_and_kill, identify, process_table, tree_of
-from ipc.schema import KillPayload, Observation, PayloadStarted, PrepareJob, Result, RunPayload, TextFile, Variable
+from ipc.observations import Observation, PayloadStarted
+from ipc.parts import TextFile, Variable
+from ipc.results import Result
+from ipc.tasks import KillPayload, PrepareJob, RunPayload
 from settings.settings import Settings, Tuning
 from workers.runner.control import look
 from workers.runner.duty import RunnerDuty

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import PayloadEnded
+from ipc.results import PayloadEnded
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 65, 126, 127, 128, 137, 139, 143, 255])

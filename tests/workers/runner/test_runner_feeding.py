@@ -7,18 +7,11 @@ import pytest
 import zmq
 
 from host.clock import now
-from ipc.schema import (
-    ChannelOpen,
-    EventsFed,
-    EventStore,
-    FeedEvents,
-    Heed,
-    RangesAcquired,
-    RangesReported,
-    Staged,
-    TransferredFile,
-    Wanted,
-)
+from ipc.observations import ChannelOpen, Wanted
+from ipc.parts import EventStore, TransferredFile
+from ipc.results import EventsFed, RangesAcquired, RangesReported, Staged
+from ipc.schema import Heed
+from ipc.tasks import FeedEvents
 from workers.runner.channel import Channel
 from workers.runner.ranges import ranges_of, remove
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import Variable
+from ipc.parts import Variable
 from tests.workers.runner.rig import PYTHON
 from workers.runner import running
 from workers.runner import shim as shim_program

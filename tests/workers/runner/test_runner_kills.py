@@ -6,7 +6,7 @@ import pytest
 
 from errors.codes import ErrorCode
 from host.processes import identify, is_alive
-from ipc.schema import PayloadKilled
+from ipc.results import PayloadKilled
 from tests.waiting import wait_until
 from tests.workers.runner.rig import PYTHON, end
 

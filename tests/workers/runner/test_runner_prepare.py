@@ -6,7 +6,9 @@ import stat
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import Prepared, PrepareJob, TextFile
+from ipc.parts import TextFile
+from ipc.results import Prepared
+from ipc.tasks import PrepareJob
 from workers.runner import prepare as prepare_module
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipc.schema import RunPayload
+from ipc.tasks import RunPayload
 from jobs.steps import CO, PAYLOAD, POST, PRE, Step, control_dirs, main_dirs, steps_of
 from workers.runner.sequence import Course, End, Verdict, course_of, judge_exit, next_step
 

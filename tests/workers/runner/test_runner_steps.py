@@ -10,7 +10,7 @@ import pytest
 from errors.codes import ErrorCode
 from host.clock import now
 from host.processes import identify, is_alive
-from ipc.schema import PayloadKilled
+from ipc.results import PayloadKilled
 from jobs.steps import CO, PAYLOAD, POST, PRE, Step, steps_of
 from supervision.lastmeans import end_payload
 from tests.waiting import wait_until

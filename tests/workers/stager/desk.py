@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 import zmq
 
 from host.clock import now, wait_ms
-from ipc.schema import Progress, Result, Task
+from ipc.results import Result
+from ipc.schema import Progress
+from ipc.tasks import Task
 from settings.settings import Settings, Tuning
 from workers.stager.duty import StagerDuty
 

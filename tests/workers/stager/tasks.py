@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ipc.schema import Copy, StageIn, StageOut, Transfer, TransferLog
+from ipc.parts import Copy, Transfer
+from ipc.tasks import StageIn, StageOut, TransferLog
 from tests.movers.orders import adler32, noise
 
 

@@ -13,7 +13,8 @@ import pytest
 from errors.codes import ErrorCode
 from host.clock import now
 from host.processes import process_table, read_row
-from ipc.schema import CleanedUp, CleanUp, FetchQueue, LogTransferred, Staged
+from ipc.results import CleanedUp, LogTransferred, Staged
+from ipc.tasks import CleanUp, FetchQueue
 from movers.base import partial_name
 from tests.movers.orders import adler32, left_over, noise
 from tests.movers.small_disk import small_disk_at

@@ -5,7 +5,9 @@ import zlib
 
 import pytest
 
-from ipc.schema import Staged, StageTar, Transfer
+from ipc.parts import Transfer
+from ipc.results import Staged
+from ipc.tasks import StageTar
 from tests.workers.stager.desk import Bench
 from tests.workers.stager.tasks import copy_of
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from errors.codes import ErrorCode
-from ipc.schema import CleanedUp, CleanUp, LogTransferred, Staged
+from ipc.results import CleanedUp, LogTransferred, Staged
+from ipc.tasks import CleanUp
 from settings.settings import Tuning
 from tests.workers.stager.tasks import copy_of, one_in, one_out, transfer_log
 from workers.stager.machine import (
