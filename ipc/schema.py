@@ -1,4 +1,4 @@
-"""All messages of the bus (DESIGN 3): their envelope; what is in it is in parts, tasks, results and observations beside.
+"""All messages of the bus (DESIGN 3): the envelope; what is in it lies beside, in parts, tasks, results, observations.
 
 Frozen dataclasses; fields are str, int, float, bool, tuples of these, and other messages. Times are seconds, sizes are
 bytes, names carry the unit. `Hello` carries SCHEMA_VERSION; a peer of another version is refused by the supervisor.
