@@ -30,7 +30,8 @@ def tell_worker_status(turn: Turn, word: str) -> None:
     """Tell Harvester's server once that this worker has "started" or "finished" (panda-protocol 1.7)."""
     settings, hunt = turn.settings, turn.ledger.hunt
     wanted = settings.update_server and settings.worker_status and not settings.job_file
-    if wanted and settings.harvester_id and settings.harvester_worker_id and hunt.worker_word != word:
+    known = settings.harvester_id and settings.harvester_worker_id.isdecimal()  # the server takes numbers only
+    if wanted and known and hunt.worker_word != word:
         turn.change_ledger(hunt=replace(hunt, worker_word=word))
         queue_update(turn, "", "update_worker_status", worker_status(settings, word))
 

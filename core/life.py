@@ -53,7 +53,9 @@ def receive(turn: Turn, definition: str, asked_wall: float) -> bool:
         return False
     attempt_nr = identity.attempt_nr if identity.attempt_nr is not None else UNKNOWN_ATTEMPT
     key = f"{identity.job_id}.{max(0, attempt_nr)}"
-    if key in turn.ledger.jobs or key in turn.ledger.hunt.settled:
+    # Who hands jobs over as files may want one run again in its old place: ARC does after a failure.
+    over = key in turn.ledger.hunt.settled and not turn.settings.handover.jobs_from_files
+    if key in turn.ledger.jobs or over:
         turn.say(logging.WARNING, f"job {key} was given twice; the second is ignored")
         return False
     job = JobRecord(

@@ -127,7 +127,8 @@ def vacate(room: Path) -> None:
 
 def name_run_dir() -> Path:
     """Return a new, short path for the sockets' directory: it is noted before it is made, so that it is never lost."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    # Not tempfile.gettempdir(): a kill while that tries the directory would leave its file there.
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
     if not os.access(base, os.W_OK | os.X_OK) or len(base) > 60:
         base = "/tmp"  # noqa: S108 - the name cannot be guessed, and a directory that is there already is an error
     return Path(base) / f"bulkhead-{secrets.token_hex(6)}"

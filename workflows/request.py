@@ -38,9 +38,8 @@ def local_queue(settings: Settings) -> QueueFetched:
 
 def worker_status(settings: Settings, word: str) -> dict[str, object]:
     """Return the arguments of update_worker_status (panda-protocol 1.7)."""
-    number = settings.harvester_worker_id
     return {
-        "worker_id": int(number) if number.isdigit() else number,
+        "worker_id": int(settings.harvester_worker_id),
         "harvester_id": settings.harvester_id,
         "status": word,
         "node_id": settings.node,
@@ -94,7 +93,7 @@ def job_request(settings: Settings, hunt: Hunt) -> str:
         request["task_id"] = hunt.last_task_id
     if settings.harvester_id:
         request["scheduler_id"] = settings.harvester_id
-    if settings.harvester_worker_id.isdigit():
+    if settings.harvester_worker_id.isdecimal():
         request["worker_id"] = int(settings.harvester_worker_id)
     return json.dumps(request)
 

@@ -121,7 +121,10 @@ def test_each_fault_at_a_post_of_real_time_logs(sandbox):
     with RawServer(in_turn([*wrong, says(taken), hang])) as logs, PilotRun(sandbox) as run:
         payload = {"stdout_lines": 5, "until": str(run.payload_end)}
         (job_id,) = sandbox.make_jobs(1, payload=payload)
-        run.start("--use-realtime-logging", environment={"LOKI_URL": logs.url, "LOKI_PERIOD": "1"})
+        run.start(
+            "--use-realtime-logging",
+            environment={"LOKI_URL": logs.url, "LOKI_PERIOD": "1", "REALTIME_LOGFILE": "payload.stdout"},
+        )
         wait_until(lambda: len(logs.requests) == len(wrong) + 1, 30, run.story())
         assert len({line_count(request) for request in logs.requests}) == 1, "the lines of a failed post are lost"
         with next(run.workdir.rglob("payload.stdout")).open("a") as out:
@@ -147,7 +150,10 @@ def test_a_log_server_that_cannot_be_spoken_to(sandbox, kind):
         (job_id,) = sandbox.make_jobs(1, payload={"stdout_lines": 5, "until": str(run.payload_end)})
         plain_text = sandbox.url.replace("http:", "https:")
         url = plain_text if kind == "tls" else "http://no-such-host.invalid:1/x"
-        run.start("--use-realtime-logging", environment={"LOKI_URL": url, "LOKI_PERIOD": "1"})
+        run.start(
+            "--use-realtime-logging",
+            environment={"LOKI_URL": url, "LOKI_PERIOD": "1", "REALTIME_LOGFILE": "payload.stdout"},
+        )
         run.wait_log("real-time logs are not taken")
         run.payload_end.touch()
         assert run.wait_exit() == 0, run.story()
@@ -159,7 +165,10 @@ def test_p114_a_log_server_that_cannot_be_trusted_gets_no_line(sandbox):
     with LogServer() as logs, PilotRun(sandbox) as run, TlsFront(logs.url, run.home) as front:
         front.begin("unknown authority")
         (job_id,) = sandbox.make_jobs(1, payload={"stdout_lines": 5, "until": str(run.payload_end)})
-        run.start("--use-realtime-logging", environment={"LOKI_URL": front.url, "LOKI_PERIOD": "1"})
+        run.start(
+            "--use-realtime-logging",
+            environment={"LOKI_URL": front.url, "LOKI_PERIOD": "1", "REALTIME_LOGFILE": "payload.stdout"},
+        )
         run.wait_log("real-time logs are not taken")
         run.payload_end.touch()
         assert run.wait_exit() == 0, run.story()

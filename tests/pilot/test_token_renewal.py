@@ -77,7 +77,7 @@ def test_the_renewed_token_takes_the_old_ones_place(run):
 def test_a_wrong_key_leaves_the_old_token_in_use(run):
     (run.home / "tokens" / "other").write_text("wrong")
     job_id = start(run, key="other")
-    run.wait_log("the token was not renewed: the server answers: invalid token key (StatusCode 50)")
+    run.wait_log("the token was not renewed: the server answers: failed since token key is invalid")
     finishes(run, job_id)
     assert shown(run, "update_job", "updateJob") == [OLD]
 

@@ -91,7 +91,8 @@ class TlsFront:
             else:
                 with self._contexts[kind].wrap_socket(client, server_side=True) as wrapped:
                     self._open.append(wrapped)
-                    self._pass_on(wrapped, kind)
+                    if kind == self._kind:  # else it changed while this one shook hands
+                        self._pass_on(wrapped, kind)
 
     def _pass_on(self, client: ssl.SSLSocket, kind: str) -> None:
         if kind != _WELL:

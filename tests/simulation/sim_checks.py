@@ -386,7 +386,7 @@ class Checks:
             require(code == 0 and self.known[job.key].error_code == 0, f"{job.key} finished with error {code}")
             well = payload is not None and (payload.ended_well == 1 or self._is_stopped(job.key))
             require(well, f"{job.key} finished without its payload")
-            if job.kind == "fed":
+            if job.kind == "fed" and payload is not None and (payload.starts or not self._is_stopped(job.key)):
                 self._events_are_stored(job, body)
             if job.kind == "full":
                 out = any(path.endswith(f"-{job.job_id}") for path in self.world.staged_out)

@@ -230,8 +230,11 @@ def test_h095_a_control_directory_that_cannot_be_written_does_not_save_the_paylo
 
 def test_h095_an_exit_that_the_payload_wrote_itself_is_none(place):
     forged = """{"exit_code": 0, "signal": 0}"""
-    place.start(f"echo '{forged}' > {place.control_dir}/exit.json; touch ready; exec sleep 60", ready="ready")
-    result = place.wait()
+    command = f"echo '{forged}' > {place.control_dir}/exit.json; touch ready; exec sleep 60"
+    place.start(command, ready="ready")
+    place.kill_runner()  # whether the one before looked again after the forgery is a matter of chance
+    place.assign(command, lease="again")
+    result = place.wait("again")
     assert (result.error_code, result.exit_code) == (ErrorCode.PAYLOADLOST, 0)
     assert place.processes() == []
 
