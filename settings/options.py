@@ -232,7 +232,9 @@ def _harvester(made: argparse.ArgumentParser) -> None:
 def _event_service(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("event service")
     kinds = ("generic", "raythena", "hpo", "fineGrainedProc", "base")
-    group.add_argument("--es-executor-type", default="generic", choices=kinds, help="(not built) executor")
+    group.add_argument(
+        "--es-executor-type", default="generic", choices=kinds, help="executor; all but generic (not built)"
+    )
 
 
 def _services(made: argparse.ArgumentParser) -> None:
