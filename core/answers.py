@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core import feeding, identity, payload_proxy, pilot_secrets, recovered
 from core.actions import EndPayload
-from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched, request_refused
+from core.hunt import acquired, hunt_failed, limit_passed, no_job, queue_again, queue_fetched
 from core.life import end_if_idle, fail, forget, job_of, move, put_job
 from core.node import describe_node, described, description_failed
 from core.obeying import inspect_failed, inspected, obey
@@ -121,9 +121,6 @@ def failed(turn: Turn, task: TaskRecord, code: int, diag: str, *, retry: bool) -
         put_off(turn, task, tuning.task_retry_s)
         return
     close_task(turn, task.key)
-    if isinstance(task.task, AcquireJob) and not retry and code == ErrorCode.COMMUNICATIONFAILURE:
-        request_refused(turn, diag)
-        return
     _ON_FAILED[type(task.task)](turn, task, code, diag)
 
 

@@ -174,19 +174,13 @@ def no_job(turn: Turn, result: NoJob) -> None:
 def hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     """A request failed: count it; without a queue description the pilot has nothing to do."""
     if isinstance(task.task, AcquireJob):
-        if code in (ErrorCode.NOLOCALSPACE, ErrorCode.BADJOBDEFINITION):
-            # No request brings more disk, or another job file.
+        if code in (ErrorCode.NOLOCALSPACE, ErrorCode.BADJOBDEFINITION, ErrorCode.IDENTITYREFUSED):
+            # No request brings more disk, or another job file, or makes the server trust this pilot (case 11).
             end_hunt(turn, f"{code} {diag}", process_exit_code(code))
         else:
             _count_failure(turn, f"{code} {diag}")
     else:
         end_hunt(turn, f"{code} {diag}", process_exit_code(code))
-
-
-def request_refused(turn: Turn, diag: str) -> None:
-    """End the hunt: the server will answer the same request, of the same person, the same way (case 11; exit 79)."""
-    code = ErrorCode.COMMUNICATIONFAILURE
-    end_hunt(turn, f"{int(code)} {diag}", process_exit_code(code))
 
 
 def queue_again(turn: Turn, task: TaskRecord, diag: str) -> bool:

@@ -73,7 +73,7 @@ def test_case_11_a_token_refused_in_mid_run_does_not_change_the_dialect_and_lose
         if killed:
             run.wait_gone(run.kill("reporter"))
         run.payload_end.touch()
-        run.wait_log("not delivered (try 2): 1318")
+        run.wait_log("not delivered (try 2): 1406")
         both_sandbox.clear_faults()
         assert run.wait_exit() == 0, run.story()
         job = run.assert_final(job_id, "finished", 0, rejected=0)
@@ -90,7 +90,7 @@ def test_a_token_refused_for_good_is_told_by_the_pilots_end_and_kept(both_sandbo
         run.wait_call("update_job", job_status="running")
         both_sandbox.fault("update_job", "http_403", times=None)
         run.payload_end.touch()
-        run.wait_log("not delivered (try 2): 1318")
+        run.wait_log("not delivered (try 2): 1406")
         run.kill("guardian", signal.SIGTERM)
         assert run.wait_exit() == 143, run.story()
         assert "waits on disk" in run.log()

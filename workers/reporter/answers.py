@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from errors.codes import ErrorCode
 from workers.reporter.exchange import Answer, Failure, Reply
 from workers.reporter.quoting import quote
 
@@ -63,7 +64,9 @@ def refused_by_status(answer: Answer) -> Failure:
     permanent = answer.status in _PERMANENT_STATUSES or (
         answer.status == 500 and _PERMANENT_TEXTS.search(answer.body[:4096]) is not None
     )
-    return Failure(text=f"HTTP {answer.status}: {text}", retry=not permanent)
+    refused = answer.status == 401 or (answer.status == 403 and _REFUSED_PERSON.search(answer.body[:4096]) is not None)
+    code = ErrorCode.IDENTITYREFUSED if refused else ErrorCode.COMMUNICATIONFAILURE
+    return Failure(text=f"HTTP {answer.status}: {text}", code=int(code), retry=not permanent)
 
 
 def garbage(what: str) -> Failure:
