@@ -155,6 +155,8 @@ class PilotRun:
             self.signal_all(pids, signal.SIGSTOP)
             self.signal_all(pids, signal.SIGKILL)
             self._reap()
+        if self.process is not None:
+            self.process.wait(10)  # dead, but perhaps not to be reaped yet when the last look was taken
 
     def _reap(self) -> None:
         for row in process_table().values():

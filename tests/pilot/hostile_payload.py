@@ -160,7 +160,8 @@ def break_control_files(main: str) -> None:
     """Write nonsense over every small file that the pilot keeps about this job, and its other control files."""
     room = Path(main) / ".bulkhead"
     for path in [*room.glob("control/*/*"), *room.glob("acquired*"), Path(main) / "pilot_heartbeat.json"]:
-        if path.is_file():
+        # Those of the job before are being removed meanwhile.
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
             path.unlink()
             path.write_text('{"pid": 1, "start_ticks": "x", "exit_code": [], "boot_id": null')
     (Path(main) / "pilot_drain.x").touch()
