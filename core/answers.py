@@ -282,14 +282,10 @@ def _clean_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
     forget(turn, task.job_key)
 
 
-def _hunt_failed(turn: Turn, task: TaskRecord, code: int, diag: str) -> None:
-    hunt_failed(turn, task, code, diag)
-
-
 _ON_FAILED: dict[type, Callable[[Turn, TaskRecord, int, str], None]] = {
-    FetchQueue: _hunt_failed,
+    FetchQueue: hunt_failed,
     DescribeNode: description_failed,
-    AcquireJob: _hunt_failed,
+    AcquireJob: hunt_failed,
     CheckIdentity: identity.check_failed,
     SendTraces: sending_failed,
     FetchProxy: payload_proxy.fetch_failed,
