@@ -1,14 +1,13 @@
 """Fixtures of the chaos tests: one server per test process, pilots that cannot escape, figures printed at the end."""
 
 import ctypes
-import shutil
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import pytest
-from pilotrun import PilotRun
+from pilotrun import PilotRun, as_new
 
 from host.kernel import become_subreaper
 from sandbox.client import Sandbox
@@ -26,10 +25,7 @@ def server(tmp_path_factory) -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(server) -> Sandbox:
     """The server as new: no jobs, no faults, an empty storage."""
-    server.reset()
-    for path in server.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return server
+    return as_new(server)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +40,20 @@ def _adopts() -> Iterator[None]:
 def pilot(sandbox, _adopts) -> Iterator[PilotRun]:
     with PilotRun(sandbox) as run:
         yield run
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory) -> Iterator[Sandbox]:
+    """A server that speaks both dialects."""
+    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "both") as running:
+        yield running
+
+
+@pytest.fixture
+def run(both, _adopts) -> Iterator[PilotRun]:
+    """A pilot before the server of both dialects, which is as new."""
+    with PilotRun(as_new(both)) as pilot:
+        yield pilot
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """Whole jobs of real pilots against the embedded server's checks, in both dialects: nothing is ever refused."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from pilotrun import PilotRun, report_of
-
-from sandbox.client import Sandbox
+from pilotrun import report_of
 
 pytestmark = pytest.mark.chaos
 
@@ -21,21 +18,6 @@ _EVENT_JOB = {
 }
 #: The payload that is fed with events is a script whose interpreter needs pyzmq.
 _PATH = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "both") as running:
-        yield running
-
-
-@pytest.fixture
-def run(both, _adopts):
-    both.reset()
-    for path in both.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with PilotRun(both) as pilot:
-        yield pilot
 
 
 def refusals(pilot):

@@ -1,9 +1,7 @@
 """A real pilot and a server of the legacy dialect: a whole job, told to speak it or by itself, whatever goes wrong."""
 
-import shutil
-
 import pytest
-from pilotrun import PilotRun, report_of
+from pilotrun import PilotRun, as_new, report_of
 
 from sandbox.client import Sandbox
 from tests.waiting import wait_until
@@ -28,10 +26,7 @@ def legacy_server(tmp_path_factory):
 
 
 def pilot_at(server):
-    server.reset()
-    for path in server.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return PilotRun(server)
+    return PilotRun(as_new(server))
 
 
 @pytest.fixture

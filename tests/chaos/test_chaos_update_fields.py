@@ -4,13 +4,11 @@ The embedded server is strict in both dialects: one unknown name or wrong type r
 """
 
 import json
-import shutil
 
 import pytest
-from pilotrun import ROOT, PilotRun
+from pilotrun import ROOT
 
 from jobs.field_names import LEGACY_NAMES
-from sandbox.client import Sandbox
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
@@ -34,21 +32,6 @@ _PRMON = {
     "HW": {"gpu": {"nGPU": 2, "name": "Tesla T4"}},
 }
 _EVENT_LOOP = "done processing event #77, run #2 50 events read so far\n"
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("storage"), "--dialects", "both") as running:
-        yield running
-
-
-@pytest.fixture
-def run(both, _adopts):
-    both.reset()
-    for path in both.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with PilotRun(both) as pilot:
-        yield pilot
 
 
 def payload_of(run):

@@ -1,7 +1,6 @@
 """Whole pilots with a server for each module; tables of hostile inputs and servers are those of the unit tests."""
 
 import ctypes
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from host.kernel import become_subreaper
 from sandbox.client import Sandbox
-from tests.chaos.pilotrun import PilotRun
+from tests.chaos.pilotrun import PilotRun, as_new
 
 _TESTS = Path(__file__).resolve().parents[1]
 # Texts, rigs and servers of the unit tests.
@@ -41,13 +40,6 @@ def sandbox(module_sandbox):
 def both_sandbox(module_both_sandbox):
     """The same of a server that speaks both dialects."""
     return as_new(module_both_sandbox)
-
-
-def as_new(server):
-    server.reset()
-    for path in server.storage.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return server
 
 
 @pytest.fixture
